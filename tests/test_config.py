@@ -1,6 +1,7 @@
 import json
 import re
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import jsonschema
@@ -18,12 +19,16 @@ from pipeline.config import (
     Config,
     ConfigError,
     Data,
+    Dropout,
     Experiment,
+    Lstm,
+    Mlp,
     Training,
     Transformer,
     load,
     parse,
 )
+from pipeline.engine.protocol import NormBound, Protocol, Success
 from pipeline.functions import FUNCTIONS
 
 ROOT = Path(__file__).parents[1]
@@ -126,6 +131,37 @@ def test_an_experiment_alone_is_enough():
     assert config.figures.learning_curves is None
 
 
+def test_a_model_has_the_settings_of_its_kind():
+    models = {
+        "tiny": {"layers": 2, "dropout": {"attention": 0.1}},
+        "mlp": {"kind": "mlp", "widths": []},
+        "lstm": {"kind": "lstm"},
+    }
+    raw = edited(("models", models))
+    schema = json.loads((ROOT / "workflow/schemas/config.schema.json").read_text())
+    jsonschema.validate(raw, schema)
+    found = parse(raw).models
+    assert found["tiny"] == Transformer(layers=2, dropout=Dropout(attention=0.1))
+    assert found["mlp"] == Mlp(kind="mlp", widths=())
+    assert found["lstm"] == Lstm(kind="lstm")
+
+
+def test_the_engine_takes_every_training_protocol():
+    bound = {"norm": "2,1", "value": 3.0, "query_key": None}
+    written = {"optimiser": "sgd", "momentum": 0.9, "batch_size": 8, "norm_bound": bound, "schedule": "cosine"}
+    training = Training.model_validate(written)
+    protocol = Protocol.of(training.model_dump(mode="json"))
+    assert asdict(protocol) == training.model_dump()
+    assert protocol.norm_bound == NormBound("2,1", 3.0, None)
+
+
+def test_the_papers_protocol_is_the_engines_plainest():
+    training = Training()
+    success = Success(training.success.accuracy, training.success.when)
+    required = {name: getattr(training, name) for name in ("learning_rate", "weight_decay", "max_steps", "eval_every")}
+    assert Protocol.of(training.model_dump(mode="json")) == Protocol(**required, success=success)
+
+
 def test_integers_are_accepted_for_floats():
     training = parse(valid()).training["adam"]
     assert (training.weight_decay, training.success.accuracy) == (0.0, 1.0)
@@ -198,7 +234,11 @@ WRONG = [
     ("models.tiny.heads", 0, "0 is out of range; use a value >= 1"),
     ("experiments.and3.grid.seeds", 0, "0 is out of range; use a value >= 1"),
     ("training.adam.success.when", "never", "'never' is not allowed; use 'any' or 'last'"),
-    ("models.tiny.kind", "lstm", "'lstm' is not allowed; use 'transformer'"),
+    ("models.tiny.activation", "tanh", "'tanh' is not allowed; use 'gelu' or 'relu'"),
+    ("models.tiny.kind", "lstmm", "unknown kind 'lstmm'; did you mean 'lstm'?"),
+    ("models.tiny.kind", "cnn", "unknown kind 'cnn'; use one of: lstm, mlp, transformer"),
+    ("models.tiny.kind", None, "unknown kind 'null'; use one of: lstm, mlp, transformer"),
+    ("models.tiny", [], "a list is not a mapping; write 'key: value' lines"),
     ("compute.device", "gpu", "'gpu' is not allowed; use 'cpu', 'cuda' or 'auto'"),
     # empty or missing
     ("experiments", REMOVE, "missing; add it"),
@@ -207,6 +247,13 @@ WRONG = [
     # values that must fit each other
     ("models.tiny.heads", 6, "6 does not divide width = 16; use a divisor such as 2"),
     ("training.adam.eval_every", 30, "30 does not divide max_steps = 100; use a divisor such as 10"),
+    ("training.adam.momentum", 0.9, "adam has no momentum; use optimiser: sgd or leave it out"),
+    ("training.adam.warmup_steps", 100, "100 is not below max_steps = 100; use fewer"),
+    (
+        "training.adam.norm_bound",
+        {"norm": "frobenius"},
+        "nothing is bounded; give value or query_key a number, or write null",
+    ),
     ("experiments.and3.grid.n", [5, 6, 5, 6, 7], "more than once: 5, 6; write each value once"),
 ]
 
@@ -251,6 +298,22 @@ WRONG_ELSEWHERE = [
         "figures.learning_curves.experiments[0]: the runs of 'curves' stop early; "
         "use a training protocol with success.when: last",
     ),
+    ("models.tiny.dropout", {"atention": 0.1}, "models.tiny.dropout.atention: unknown key; did you mean 'attention'?"),
+    ("models.tiny.dropout", {"mlp": 1}, "models.tiny.dropout.mlp: 1 is out of range; use a value < 1.0"),
+    ("models.tiny", {"kind": "mlp", "width": 3}, "models.tiny.width: unknown key; did you mean 'widths'?"),
+    ("models.tiny", {"kind": "mlp", "widths": [8, 0]}, "models.tiny.widths[1]: 0 is out of range; use a value >= 1"),
+    ("models.tiny", {"kind": "lstm", "heads": 3}, "models.tiny.heads: unknown key; use one of: kind, layers, width"),
+    (
+        "training.adam.norm_bound",
+        {"norm": "1,2", "valeu": 3},
+        "training.adam.norm_bound.norm: '1,2' is not allowed; use 'frobenius' or '2,1'\n"
+        "training.adam.norm_bound.valeu: unknown key; did you mean 'value'?",
+    ),
+    (
+        "training.adam.batch_size",
+        15,
+        "experiments.and3.grid.n[0]: 10 is smaller than batch_size = 15 of 'adam'; use n >= 15",
+    ),
     (
         "models.tiny",
         REMOVE,
@@ -278,6 +341,21 @@ WRONG_ELSEWHERE = [
 @pytest.mark.parametrize(("path", "value", "lines"), WRONG_ELSEWHERE)
 def test_wrong_value_found_elsewhere(path, value, lines):
     assert problems(edited((path, value))) == lines.splitlines()
+
+
+def test_fresh_samples_have_no_batch_size():
+    raw = edited(("training.adam.samples", "fresh"), ("training.adam.batch_size", 5))
+    complaint = "fresh samples come in batches of n; leave it out or use samples: fixed"
+    assert problems(raw) == [f"training.adam.batch_size: {complaint}"]
+
+
+def test_only_transformers_have_norms_to_bound():
+    raw = edited(("training.full.norm_bound", {"value": 3.0}), ("models.tiny", {"kind": "mlp"}))
+    assert problems(raw) == [
+        "experiments.curves.training: 'full' has a norm_bound, and 'tiny' is no transformer; "
+        "use a training protocol without norm_bound"
+    ]
+    parse(edited(("training.full.norm_bound", {"value": 3.0})))
 
 
 def test_defaults_are_checked_like_written_values():
@@ -382,7 +460,24 @@ LEAVES = (
     | st.floats()
     | st.dates()
     | st.sampled_from(
-        ["any", "last", "cpu", "3e-3", "1e999", "nan", "{", "{value}", "", "and", "adam", "full", 10**400]
+        [
+            "any",
+            "last",
+            "cpu",
+            "3e-3",
+            "1e999",
+            "nan",
+            "{",
+            "{value}",
+            "",
+            "and",
+            "adam",
+            "full",
+            "mlp",
+            "sgd",
+            "fresh",
+            10**400,
+        ]
     )
 )
 VALUES = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(LEAVES, inner, max_size=3))

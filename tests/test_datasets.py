@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from pipeline.bits import PackedBits
 from pipeline.datasets import (
     Address,
     TrainingSet,
@@ -35,7 +36,8 @@ def draw(address: Address = CELL, seed: int = 0, *, reject: bool = True, max_red
 
 def content(one: TrainingSet) -> dict:
     """Everything in a training set, comparable by ==."""
-    return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in vars(one).items()}
+    values = vars(one) | {"inputs": one.inputs.unpack()}
+    return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in values.items()}
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -43,8 +45,8 @@ def test_labels_are_the_functions_and_balanced(function):
     address = Address(function, 3, 12, 400)
     one = draw(address)
     holdout = draw_holdout(function, 3, 12, 200)
-    assert (one.labels == evaluate(one.truth_table, one.inputs, one.support)).all()
-    assert (one.holdout_labels == evaluate(one.truth_table, holdout, one.support)).all()
+    assert (one.labels == evaluate(one.truth_table, one.inputs.unpack(), one.support)).all()
+    assert (one.holdout_labels == evaluate(one.truth_table, holdout.unpack(), one.support)).all()
     assert abs(one.labels.mean() - 0.5) < 4 * 0.5 / np.sqrt(400)
 
 
@@ -65,17 +67,17 @@ def test_a_rejected_sample_is_redrawn_until_it_is_unique():
     assert max(redraws) >= 1
     for one in sets:
         assert one.unique
-        found = consistent_supports(one.truth_table, one.inputs, one.labels)
+        found = consistent_supports(one.truth_table, one.inputs.unpack(), one.labels)
         assert found.tolist() == [one.support.tolist()]
         first = draw(address, one.seed, reject=False)
-        assert (first.inputs == one.inputs).all() == (one.redraws == 0)
+        assert (first.inputs.data == one.inputs.data).all() == (one.redraws == 0)
         assert (first.support == one.support).all(), "rejection must not favour a support"
 
 
 def test_a_hopeless_sample_is_kept_and_marked_after_the_last_redraw():
     one = draw(Address("and", 3, 200, 5), max_redraws=4)
     assert (one.redraws, one.unique) == (4, False)
-    assert len(consistent_supports(one.truth_table, one.inputs, one.labels)) == 2
+    assert len(consistent_supports(one.truth_table, one.inputs.unpack(), one.labels)) == 2
 
 
 def test_without_rejection_nothing_is_said_about_uniqueness():
@@ -99,7 +101,7 @@ def test_a_run_does_not_depend_on_its_block(tmp_path):
 
 def digest() -> str:
     holdout = draw_holdout("and", 3, 40, 200)
-    return hashlib.sha256(repr(content(draw())).encode() + holdout.tobytes()).hexdigest()
+    return hashlib.sha256(repr(content(draw())).encode() + holdout.data.tobytes()).hexdigest()
 
 
 def test_another_process_draws_the_same():
@@ -112,8 +114,9 @@ def test_another_process_draws_the_same():
 def test_training_sets_survive_the_round_trip(tmp_path_factory, n, T, N, unique):
     rng = np.random.default_rng([n, T, N])
     inputs, labels, holdout_labels = rng.random((n, T)) < 0.5, rng.random(n) < 0.5, rng.random(N) < 0.5
-    first = TrainingSet(7, np.array([0]), np.array([True, False]), inputs, labels, holdout_labels, 2, unique)
-    second = replace(first, seed=8, inputs=~inputs)
+    known = (np.array([0]), np.array([True, False]))
+    first = TrainingSet(7, *known, PackedBits.pack(inputs), labels, holdout_labels, 2, unique)
+    second = replace(first, seed=8, inputs=PackedBits.pack(~inputs))
     path = tmp_path_factory.mktemp("data") / "block.parquet"
     write_training_sets([first, second], path)
     assert [content(one) for one in read_training_sets(path)] == [content(first), content(second)]
@@ -123,10 +126,19 @@ def test_training_sets_survive_the_round_trip(tmp_path_factory, n, T, N, unique)
 def test_holdouts_survive_the_round_trip(tmp_path_factory, n, T):
     inputs = np.random.default_rng([n, T]).random((n, T)) < 0.5
     path = tmp_path_factory.mktemp("data") / "holdout.parquet"
-    write_holdout(inputs, path)
-    read = read_holdout(path)
+    write_holdout(PackedBits.pack(inputs), path)
+    read = read_holdout(path).unpack()
     assert read.dtype == bool
     assert (read == inputs).all()
+
+
+@given(n=st.integers(1, 9), T=st.integers(1, 40), data=st.data())
+def test_columns_of_packed_bits_are_those_of_the_bits(n, T, data):
+    bits = np.random.default_rng([n, T]).random((n, T)) < 0.5
+    positions = np.array(data.draw(st.lists(st.integers(0, T - 1), min_size=1)))
+    columns = PackedBits.pack(bits).columns(positions)
+    assert columns.dtype == bool
+    assert (columns == bits[:, positions]).all()
 
 
 def test_bits_are_packed(tmp_path):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from pipeline import randomness
 from pipeline.randomness import Stream
 
 
@@ -18,6 +19,17 @@ def test_a_stream_never_changes():
     np.testing.assert_allclose(
         stream.normal((3,)), [-1.3252183795937056, 0.14295192455303354, 0.15967146145679373], rtol=1e-12
     )
+
+
+def test_uniform_values_never_change():
+    values = Stream("initialisation", seed=7).uniform((3,))
+    np.testing.assert_allclose(values, [0.9021789983203969, 0.15178918093692045, 0.9804954279352494], rtol=1e-15)
+
+
+def test_uniform_values_are_uniform():
+    values = Stream("test-uniform").uniform((101, 99))
+    assert values.shape == (101, 99)
+    assert stats.kstest(values.ravel(), "uniform").pvalue > 1e-4
 
 
 def test_the_address_names_the_stream():
@@ -45,3 +57,9 @@ def test_normal_values_are_normal():
     values = Stream("test-normal").normal((101, 99))
     assert values.shape == (101, 99)
     assert stats.kstest(values.ravel(), "norm").pvalue > 1e-4
+
+
+def test_bits_do_not_depend_on_the_pieces_they_are_drawn_in(monkeypatch):
+    whole = Stream("bits").bernoulli(0.3, (7, 101))
+    monkeypatch.setattr(randomness, "PIECE", 64)
+    assert (Stream("bits").bernoulli(0.3, (7, 101)) == whole).all()

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pipeline.engine.attention import Tokens, attend, one_hot
+from packing import packed
 from pipeline.engine.parameters import ParameterStack
 from pipeline.engine.transformer import Transformer
 from pipeline.reference import ReferenceTransformer, reference_state
@@ -43,9 +43,9 @@ def reference(model: Transformer, stack: ParameterStack, run: int, **options: bo
 def assert_agrees(model: Transformer, stack: ParameterStack, n: int) -> None:
     """Logits, losses and every gradient of every run agree with the reference's to 1e-10."""
     bits, labels = random_data(stack.runs, n, model.context_length)
-    samples = model.encode(bits, torch.float64)
+    samples = model.encode(packed(bits), torch.float64)
     gradients = stack.like(torch.full_like(stack.flat, torch.nan))
-    losses = model.loss_and_gradients(stack, samples, labels, gradients)
+    losses = model.loss_and_gradients(stack, samples, labels, gradients, None)
     logits = model.logits(stack, samples)
     for run in range(stack.runs):
         module = reference(model, stack, run)
@@ -74,31 +74,20 @@ def test_agrees_when_attention_is_nearly_one_hot(sharpness):
     bits, _ = random_data(1, 200, 30)
     module = reference(model, stack, 0)
     tokens = module.token(F.pad(bits[0].long(), (1, 0), value=2)) + module.position
-    normed = module.attention_norm(tokens)
-    queries, keys = (module.attention._split(f(normed)) for f in (module.attention.query, module.attention.key))
+    layer = module.layers[0]
+    normed = layer.attention_norm(tokens)
+    queries, keys = (layer.attention._split(f(normed)) for f in (layer.attention.query, layer.attention.key))
     attention = (queries[:, :, :1] @ keys.mT / 2).softmax(-1)
     assert attention.amax(-1).median() > 0.95
     assert_agrees(model, stack, n=40)
-
-
-def test_samples_without_the_most_attended_token_keep_their_weights_in_float32():
-    """Every sample lacks the token with by far the largest score; its normaliser must not underflow."""
-    columns = torch.tensor([[[1.0, 2.0, 3.0, 4.0], [0.0, 1.0, 130.0, 0.0]]])  # one head, one value channel, T = 2
-    tokens = Tokens(columns, torch.ones(1, 1, 4))  # bit 1 at position 0 scores 130 and is in no sample
-    cls = Tokens(torch.tensor([[[5.0], [0.0]]]), torch.ones(1, 1, 1))
-    samples = one_hot(torch.tensor([[[False, False], [False, True]]]), torch.float32)
-    output, _ = attend(tokens, cls, samples, heads=1)
-    e = torch.e
-    expected = torch.tensor([[[(1 + 2 * e + 5) / (2 + e), (1 + 4 + 5) / 3]]])
-    torch.testing.assert_close(output, expected, rtol=1e-5, atol=0)
 
 
 def test_shared_samples_give_the_logits_of_repeated_ones():
     model = Transformer(20, 16, 4, 16, init_std=0.02)
     stack = random_stack(model, runs=3, scale=0.3)
     bits, _ = random_data(1, 25, 20)
-    shared = model.logits(stack, model.encode(bits, torch.float64))
-    repeated = model.logits(stack, model.encode(bits.expand(3, -1, -1), torch.float64))
+    shared = model.logits(stack, model.encode(packed(bits), torch.float64))
+    repeated = model.logits(stack, model.encode(packed(bits.expand(3, -1, -1)), torch.float64))
     torch.testing.assert_close(shared, repeated, rtol=1e-12, atol=1e-12)
 
 

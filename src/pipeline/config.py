@@ -17,10 +17,13 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
+    Discriminator,
     Field,
+    Tag,
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 from pydantic_core import ErrorDetails, InitErrorDetails
 
@@ -139,18 +142,68 @@ class Data(Section):
     )
 
 
+Rate = Annotated[float, Field(ge=0, lt=1)]
+Activation = Literal["gelu", "relu"]
+
+
+class Dropout(Section):
+    """Dropout rates of a Transformer; sources say 0.1 everywhere, or none."""
+
+    attention: Rate = _setting(0.0, "unresolved", "Share of the attention weights dropped after the softmax.")
+    residual: Rate = _setting(0.0, "unresolved", "Share dropped of what attention and MLP add to the residual stream.")
+    mlp: Rate = _setting(0.0, "unresolved", "Share of the MLP's hidden units dropped after the activation.")
+    embedding: Rate = _setting(
+        0.0, "unresolved", "Share dropped of the summed token and position embeddings; above 0, training is slower."
+    )
+
+
 class Transformer(Section):
-    """One-layer pre-LN Transformer encoder with trainable positions, read out at [CLS]; no dropout (unresolved)."""
+    """Pre-LN Transformer encoder with trainable positions, read out at [CLS]."""
 
     kind: Literal["transformer"] = _setting("transformer", "read", "The architecture.")
+    layers: Count = _setting(1, "read", "Number of layers; more than one train much more slowly.")
     width: Count = _setting(64, "peer", "Embedding size, in units.")
     heads: Annotated[Count, _divisor_of("width")] = _setting(
         16, "peer", "Number of attention heads; must divide `width`."
     )
     mlp_width: Count = _setting(64, "unresolved", "Hidden size of the MLP, in units; the sources say 64 or 128.")
+    activation: Activation = _setting("gelu", "peer", "Activation of the MLP.")
     init_std: Annotated[float, Field(gt=0)] = _setting(
         0.02, "peer", "Standard deviation of the initial weights and embeddings."
     )
+    dropout: Dropout = Field(Dropout(), description="Dropout rates.")
+
+
+class Mlp(Section):
+    """Multilayer perceptron on the bits as ±1, with the initialisation of torch.nn.Linear."""
+
+    kind: Literal["mlp"] = Field(description="The architecture.")
+    widths: Annotated[tuple[Count, ...], Field(strict=False)] = _setting(
+        (128,), "ours", "Sizes of the hidden layers, in units; none: logistic regression."
+    )
+    activation: Activation = _setting("relu", "ours", "Activation of the hidden layers.")
+    dropout: Rate = _setting(0.0, "ours", "Share of the hidden units dropped after the activation.")
+
+
+class Lstm(Section):
+    """LSTM that reads the bits as ±1 and is read out at the last, with the initialisation of torch.nn.LSTM."""
+
+    kind: Literal["lstm"] = Field(description="The architecture.")
+    width: Count = _setting(64, "ours", "Size of the hidden state, in units.")
+    layers: Count = _setting(1, "ours", "Number of layers.")
+
+
+def _kind_of(model: Any) -> str:
+    """The kind of a model, in a config or validated; that of the default model if it is not given."""
+    kind = model.get("kind", "transformer") if isinstance(model, dict) else getattr(model, "kind", "transformer")
+    return kind if isinstance(kind, str) else _show(kind)
+
+
+KINDS: dict[str, type[Section]] = {"transformer": Transformer, "mlp": Mlp, "lstm": Lstm}
+Model = Annotated[
+    Annotated[Transformer, Tag("transformer")] | Annotated[Mlp, Tag("mlp")] | Annotated[Lstm, Tag("lstm")],
+    Discriminator(_kind_of),
+]
 
 
 class Success(Section):
@@ -167,18 +220,78 @@ class Success(Section):
     )
 
 
-class Training(Section):
-    """Full-batch Adam with betas 0.9 and 0.999 (peer)."""
+class NormBound(Section):
+    """Bounds on the weights of each attention head, kept by a projection after every step; Transformers only."""
 
-    learning_rate: Annotated[float, Field(gt=0)] = _setting(
-        3e-3, "ours", "Step size of Adam; measured here to give critical sample sizes of the paper's order."
+    norm: Literal["frobenius", "2,1"] = _setting(
+        "2,1",
+        "remembered",
+        "The norm; `2,1` is the sum of the columns' 2-norms, as in the paper's bound. No section, no bound.",
     )
-    weight_decay: Annotated[float, Field(ge=0)] = _setting(1e-4, "peer", "L2 penalty that Adam adds to the gradient.")
+    value: Annotated[float, Field(gt=0)] | None = _setting(None, "ours", "Bound on the norm of W_V; null: none.")
+    query_key: Annotated[float, Field(gt=0)] | None = _setting(
+        None, "ours", "Bound on the norm of W_QK = W_Kᵀ W_Q; null: none. One of the two bounds is needed."
+    )
+
+    @model_validator(mode="after")
+    def _bounds_something(self) -> "NormBound":
+        if self.value is None and self.query_key is None:
+            raise ValueError("nothing is bounded; give value or query_key a number, or write null")
+        return self
+
+
+class Training(Section):
+    """How a run is trained; Adam's betas are 0.9 and 0.999 (peer)."""
+
+    optimiser: Literal["adam", "adamw", "sgd"] = _setting("adam", "peer", "The optimiser.")
+    learning_rate: Annotated[float, Field(gt=0)] = _setting(
+        3e-3, "ours", "Step size, its largest; measured here to give critical sample sizes of the paper's order."
+    )
+    weight_decay: Annotated[float, Field(ge=0)] = _setting(
+        1e-4, "peer", "L2 penalty that `adam` and `sgd` add to the gradient; `adamw` shrinks the weights apart from it."
+    )
+    momentum: Rate = _setting(0.0, "ours", "Momentum of `sgd`.")
     max_steps: Count = _setting(1000, "peer", "Number of steps after which a run ends.")
     eval_every: Annotated[Count, _divisor_of("max_steps")] = _setting(
         20, "ours", "Steps between evaluations on the holdout samples; must divide `max_steps`."
     )
+    warmup_steps: Annotated[int, Field(ge=0)] = _setting(
+        0, "ours", "Steps over which the step size grows linearly to `learning_rate`; fewer than `max_steps`."
+    )
+    schedule: Literal["constant", "cosine"] = _setting(
+        "constant", "ours", "Step size after that: constant, or by a cosine down to 0 at `max_steps`."
+    )
+    samples: Literal["fixed", "fresh"] = _setting(
+        "fixed", "peer", "`fixed`: n training samples; `fresh`: n new ones at every step, the online setting."
+    )
+    batch_size: Count | None = _setting(
+        None, "peer", "Samples of a step, at most n; each epoch shuffles and drops what is left over. null: all n."
+    )
+    norm_bound: NormBound | None = _setting(None, "ours", "Bounds on the attention weights; null: none.")
     success: Success = Field(Success(), description="What makes a run a success.")
+
+    @field_validator("momentum")
+    @classmethod
+    def _momentum_is_used(cls, momentum: float, info: ValidationInfo) -> float:
+        optimiser = info.data.get("optimiser", "sgd")
+        if momentum and optimiser != "sgd":
+            raise ValueError(f"{optimiser} has no momentum; use optimiser: sgd or leave it out")
+        return momentum
+
+    @field_validator("warmup_steps")
+    @classmethod
+    def _warmup_ends(cls, warmup_steps: int, info: ValidationInfo) -> int:
+        max_steps = info.data.get("max_steps", math.inf)
+        if warmup_steps >= max_steps:
+            raise ValueError(f"{warmup_steps} is not below max_steps = {max_steps}; use fewer")
+        return warmup_steps
+
+    @field_validator("batch_size")
+    @classmethod
+    def _samples_are_fixed(cls, batch_size: int | None, info: ValidationInfo) -> int | None:
+        if batch_size is not None and info.data.get("samples") == "fresh":
+            raise ValueError("fresh samples come in batches of n; leave it out or use samples: fixed")
+        return batch_size
 
 
 class Grid(Section):
@@ -282,7 +395,7 @@ class Config(Section):
     """The whole config. Use `parse` or `load` to make one: they also check that the names it refers to exist."""
 
     data: dict[Name, Data] = Field({"standard": Data()}, min_length=1, description="Data protocols by name.")
-    models: dict[Name, Transformer] = Field(
+    models: dict[Name, Model] = Field(
         {"transformer": Transformer()}, min_length=1, description="Architectures by name."
     )
     training: dict[Name, Training] = Field(
@@ -292,6 +405,19 @@ class Config(Section):
     analysis: Analysis = Field(Analysis(), description="From runs to critical sample sizes.")
     figures: Figures = Field(Figures(), description="The figures and the experiments they show.")
     compute: Compute = Field(Compute(), description="How runs are computed.")
+
+    @field_validator("experiments")
+    @classmethod
+    def _training_suits(cls, experiments: dict[str, Experiment], info: ValidationInfo) -> dict[str, Experiment]:
+        if {"models", "training"} <= info.data.keys():
+            _reject(
+                ((name, *location), problem)
+                for name, experiment in experiments.items()
+                for location, problem in _training_problems(
+                    experiment, info.data["models"][experiment.model], info.data["training"][experiment.training]
+                )
+            )
+        return experiments
 
     @field_validator("figures")
     @classmethod
@@ -320,6 +446,22 @@ class Config(Section):
         }
 
 
+def _training_problems(experiment: Experiment, model: Section, training: Training) -> Iterator[tuple[Location, str]]:
+    if training.norm_bound and not isinstance(model, Transformer):
+        yield (
+            ("training",),
+            f"{experiment.training!r} has a norm_bound, and {experiment.model!r} is no transformer; "
+            "use a training protocol without norm_bound",
+        )
+    for index, n in enumerate(experiment.grid.n):
+        if n < (training.batch_size or 0):
+            yield (
+                ("grid", "n", index),
+                f"{n} is smaller than batch_size = {training.batch_size} of {experiment.training!r}; "
+                f"use n >= {training.batch_size}",
+            )
+
+
 def _curve_problems(name: str, experiment: Experiment, training: dict[str, Training]) -> Iterator[str]:
     for axis in ("k", "T"):
         count = len(getattr(experiment.grid, axis))
@@ -344,7 +486,7 @@ def parse(raw: dict[str, Any]) -> Config:
     except ValidationError as error:
         # pydantic does not count wrong entries, so it calls a list that holds nothing else too short as well
         problems = [found for found in error.errors() if not (found["type"] == "too_short" and found["input"])]
-        lines = [f"{_path(problem['loc'])}: {_explain(problem)}" for problem in problems]
+        lines = [f"{_path(problem)}: {_explain(problem)}" for problem in problems]
         raise ConfigError("\n".join(lines)) from None
 
 
@@ -413,7 +555,12 @@ _MESSAGES = {
 }
 
 
-def _path(location: Location) -> str:
+def _path(error: ErrorDetails) -> str:
+    location = error["loc"]
+    if error["type"] == "union_tag_invalid":
+        location += ("kind",)
+    elif location[0] == "models" and location[2:3] and location[2] in KINDS:
+        location = location[:2] + location[3:]  # pydantic tells the kind, which is no key
     parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in location if part != "[key]")
     return "".join(parts).removeprefix(".")
 
@@ -423,6 +570,9 @@ def _explain(error: ErrorDetails) -> str:
     kind, value, location = error["type"], error["input"], error["loc"]
     if kind == "extra_forbidden":
         return f"unknown key; {_nearest(str(location[-1]), _keys_at(location[:-1]))}"
+    if kind == "union_tag_invalid":
+        tag = error["ctx"]["tag"]
+        return f"unknown kind {tag!r}; {_nearest(tag, KINDS)}"
     if kind in ("int_type", "float_type") and isinstance(value, str) and (number := _number_in(value)):
         return f"YAML reads {value!r} as text, not as a number; write {number}"
     return _MESSAGES[kind].format(value=_show(value), **error.get("ctx", {}))
@@ -451,6 +601,10 @@ def _keys_at(location: Location) -> Iterable[str]:
     section = Config
     parts = iter(location)
     for part in parts:
+        if part == "models":
+            next(parts)  # the entry's name
+            section = KINDS[next(parts)]
+            continue
         annotation = section.model_fields[part].annotation
         if get_origin(annotation) is dict:
             next(parts)  # the entry's name

@@ -55,7 +55,7 @@ def generated_files() -> dict[str, str]:
     schema = Config.model_json_schema()
     return {
         "workflow/schemas/config.schema.json": json.dumps(schema, indent=2, ensure_ascii=False) + "\n",
-        "docs/config-reference.md": "\n".join([PREAMBLE, *_sections(schema)]),
+        "docs/config-reference.md": "\n".join([PREAMBLE, *_chapters(schema)]),
     }
 
 
@@ -63,19 +63,21 @@ def _text(path: Path) -> str | None:
     return path.read_text(encoding="utf-8") if path.exists() else None
 
 
-def _sections(schema: Schema) -> Iterator[str]:
-    """One chapter per key at the top of a config."""
+def _chapters(schema: Schema) -> Iterator[str]:
+    """One chapter per key at the top of a config, with a table per kind of section that the key may hold."""
     for key, field in schema["properties"].items():
-        section = _section_of(field, schema["$defs"])
-        rows = "\n".join(_rows(_prefix(key, field), section, schema["$defs"]))
-        yield f"## {key}\n\n{section['description']}\n\n{HEAD}\n{rows}\n"
+        yield f"## {key}\n"
+        for section in _sections_of(field, schema["$defs"]):
+            rows = "\n".join(_rows(_prefix(key, field), section, schema["$defs"]))
+            yield f"{section['description']}\n\n{HEAD}\n{rows}\n"
 
 
 def _rows(prefix: str, section: Schema, definitions: Schema) -> Iterator[str]:
     """One table row per value below a section, depth first."""
     for key, field in section["properties"].items():
-        if inner := _section_of(field, definitions):
-            yield from _rows(prefix + _prefix(key, field), inner, definitions)
+        if inner := _sections_of(field, definitions):
+            for one in inner:
+                yield from _rows(prefix + _prefix(key, field), one, definitions)
         else:
             default = f"`{json.dumps(field['default'])}`" if "default" in field else "required"
             cells = [f"`{prefix}{key}`", _type(field), default, field["description"], field.get("provenance", "")]
@@ -86,11 +88,11 @@ def _prefix(key: str, field: Schema) -> str:
     return f"{key}.<name>." if "patternProperties" in field else f"{key}."
 
 
-def _section_of(field: Schema, definitions: Schema) -> Schema | None:
-    """The section that a field holds (alone, or null, or by name), or None if the field is a value."""
+def _sections_of(field: Schema, definitions: Schema) -> list[Schema]:
+    """The kinds of section that a field may hold (alone, or null, or by name); none if the field is a value."""
     options = [field, *field.get("anyOf", []), *field.get("patternProperties", {}).values()]
-    reference = next((option["$ref"] for option in options if "$ref" in option), None)
-    return definitions[reference.removeprefix("#/$defs/")] if reference else None
+    options += [kind for option in options for kind in option.get("oneOf", [])]
+    return [definitions[option["$ref"].removeprefix("#/$defs/")] for option in options if "$ref" in option]
 
 
 def _type(field: Schema) -> str:

@@ -1,7 +1,7 @@
 """Training sets and holdouts of a cell, as Parquet files; :mod:`pipeline.sampling` draws them.
 
-Inputs are stored eight bits to a byte (numpy.packbits, each sample padded to whole bytes). A block file has one row a
-seed; a holdout file one row a sample.
+Inputs are stored eight bits to a byte (:mod:`pipeline.bits`, each sample padded to whole bytes). A block file has one
+row a seed; a holdout file one row a sample.
 """
 
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from pipeline.bits import PackedBits
 from pipeline.storage import read_table, write_table
 
 
@@ -35,7 +36,7 @@ class TrainingSet:
         seed: the run's seed.
         support: the k relevant positions, ascending.
         truth_table: bool [2**k], see :mod:`pipeline.functions`.
-        inputs: bool [n, T].
+        inputs: n rows of T bits.
         labels: bool [n].
         holdout_labels: bool [N], the labels of the cell's holdout inputs under this support.
         redraws: how many samples were rejected because they fit more than one support.
@@ -45,23 +46,23 @@ class TrainingSet:
     seed: int
     support: np.ndarray
     truth_table: np.ndarray
-    inputs: np.ndarray
+    inputs: PackedBits
     labels: np.ndarray
     holdout_labels: np.ndarray
     redraws: int
     unique: bool | None
 
 
-def write_holdout(inputs: np.ndarray, path: Path) -> None:
-    """Writes holdout inputs, bool [N, T]: column ``inputs``, ⌈T/8⌉ bytes a sample."""
-    column = pa.array([_pack(row) for row in inputs], pa.binary(-(-inputs.shape[1] // 8)))
-    write_table(pa.table({"inputs": column}).replace_schema_metadata({"T": str(inputs.shape[1])}), path)
+def write_holdout(inputs: PackedBits, path: Path) -> None:
+    """Writes the N holdout inputs: column ``inputs``, ⌈T/8⌉ bytes a sample."""
+    column = pa.array([row.tobytes() for row in inputs.data], pa.binary(inputs.data.shape[1]))
+    write_table(pa.table({"inputs": column}).replace_schema_metadata({"T": str(inputs.length)}), path)
 
 
-def read_holdout(path: Path) -> np.ndarray:
-    """Reads holdout inputs, bool [N, T]."""
+def read_holdout(path: Path) -> PackedBits:
+    """Reads holdout inputs, N rows of T bits."""
     table = read_table(path)
-    return _unpack(b"".join(table["inputs"].to_pylist()), len(table), int(table.schema.metadata[b"T"]))
+    return _packed(b"".join(table["inputs"].to_pylist()), len(table), int(table.schema.metadata[b"T"]))
 
 
 SCHEMA = pa.schema(
@@ -80,12 +81,15 @@ SCHEMA = pa.schema(
 
 def write_training_sets(sets: list[TrainingSet], path: Path) -> None:
     """Writes training sets of one cell, a row a seed; the three bit arrays are packed along their last axis."""
+    labels = ("labels", "holdout_labels")
     rows = [
-        vars(one) | {name: _pack(getattr(one, name)) for name in ("inputs", "labels", "holdout_labels")} for one in sets
+        vars(one) | {"inputs": memoryview(one.inputs.data).cast("B")} | {name: _pack(getattr(one, name)) for name in labels}
+        for one in sets
     ]
-    n, T = sets[0].inputs.shape
-    sizes = {"n": str(n), "T": str(T), "holdout_size": str(len(sets[0].holdout_labels))}
-    write_table(pa.Table.from_pylist(rows, SCHEMA.with_metadata(sizes)), path)
+    first = sets[0]
+    sizes = {"n": len(first.inputs), "T": first.inputs.length, "holdout_size": len(first.holdout_labels)}
+    schema = SCHEMA.with_metadata({name: str(size) for name, size in sizes.items()})
+    write_table(pa.Table.from_pylist(rows, schema), path)
 
 
 def read_training_sets(path: Path) -> list[TrainingSet]:
@@ -97,20 +101,19 @@ def read_training_sets(path: Path) -> list[TrainingSet]:
             seed=row["seed"],
             support=np.array(row["support"]),
             truth_table=np.array(row["truth_table"]),
-            inputs=_unpack(row["inputs"], n, T),
-            labels=_unpack(row["labels"], n),
-            holdout_labels=_unpack(row["holdout_labels"], holdout_size),
+            inputs=_packed(inputs.as_buffer(), n, T),
+            labels=_packed(row["labels"], 1, n).unpack()[0],
+            holdout_labels=_packed(row["holdout_labels"], 1, holdout_size).unpack()[0],
             redraws=row["redraws"],
             unique=row["unique"],
         )
-        for row in table.to_pylist()
+        for row, inputs in zip(table.drop_columns("inputs").to_pylist(), table["inputs"], strict=True)
     ]
 
 
-def _pack(bits: np.ndarray) -> bytes:
-    return np.packbits(bits, axis=-1).tobytes()
+def _pack(labels: np.ndarray) -> bytes:
+    return PackedBits.pack(labels[None]).data.tobytes()
 
 
-def _unpack(data: bytes, *shape: int) -> np.ndarray:
-    packed = np.frombuffer(data, np.uint8).reshape(*shape[:-1], -1)
-    return np.unpackbits(packed, axis=-1, count=shape[-1]).astype(bool)
+def _packed(data: bytes | pa.Buffer, rows: int, length: int) -> PackedBits:
+    return PackedBits(np.frombuffer(data, np.uint8).reshape(rows, -1), length)

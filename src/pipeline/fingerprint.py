@@ -1,12 +1,14 @@
 """What a job's code does, as a short hash: the workflow reruns a job when it changes, and only then.
 
 The hash covers a module and everything of this package that it imports, directly or not, as syntax trees without
-docstrings. So comments, docstrings, formatting and mere touching change nothing, while any change of the code does. A
+docstrings; of a module with C code (a file of its name that ends in .c) that code too, without comments. So comments,
+docstrings, formatting and mere touching change nothing, while any change of the code does. A
 job that uses one entry of a registry (a module's dict of named entries) does not depend on the others.
 """
 
 import ast
 import hashlib
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -60,7 +62,12 @@ def _analyse(path: Path, entry: str | None) -> tuple[str, frozenset[str]]:
     for statement in tree.body:
         if isinstance(statement, ast.Assign | ast.AnnAssign) and isinstance(statement.value, ast.Dict):
             _keep_only(statement.value, entry)
-    return ast.dump(tree), imports
+    return ast.dump(tree) + _c_code(path.with_suffix(".c")), imports
+
+
+def _c_code(path: Path) -> str:
+    """C code without comments and with single spaces, or nothing if there is no such file."""
+    return " ".join(re.sub(r"/\*.*?\*/", " ", path.read_text(), flags=re.DOTALL).split()) if path.exists() else ""
 
 
 def _keep_only(registry: ast.Dict, entry: str | None) -> None:

@@ -10,6 +10,8 @@ import hashlib
 
 import numpy as np
 
+PIECE = 2**22  # bits drawn at once, so that the words take little memory beside them; even: two bits a word
+
 
 class Stream:
     """A reproducible source of random values, addressed by a purpose and the coordinates of a cell.
@@ -30,9 +32,11 @@ class Stream:
 
     def bernoulli(self, probability: float, shape: tuple[int, ...]) -> np.ndarray:
         """Independent bits with ``P(1) = probability`` to within 2⁻³², as a bool array of the given shape."""
-        count = int(np.prod(shape))
-        halves = self._words((count + 1) // 2).astype("<u8", copy=False).view("<u4")[:count]
-        return (halves < round(probability * 2**32)).reshape(shape)
+        bits = np.empty(int(np.prod(shape)), bool)
+        for piece in np.split(bits, range(PIECE, len(bits), PIECE)):
+            halves = self._words((len(piece) + 1) // 2).astype("<u8", copy=False).view("<u4")[: len(piece)]
+            np.less(halves, round(probability * 2**32), out=piece)
+        return bits.reshape(shape)
 
     def subset(self, size: int, population: int) -> np.ndarray:
         """A uniform subset of ``range(population)``, ascending, int64 of length ``size``.
@@ -41,10 +45,14 @@ class Stream:
         """
         return np.sort(np.argsort(self._words(population), kind="stable")[:size])
 
+    def uniform(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Uniform values in (0, 1], float64 of the given shape, with 53 random bits each."""
+        return (((self._words(int(np.prod(shape))) >> np.uint64(11)) + 0.5) * 2.0**-53).reshape(shape)
+
     def normal(self, shape: tuple[int, ...]) -> np.ndarray:
         """Standard normal values, float64 of the given shape, by the Box-Muller transform."""
         count = int(np.prod(shape))
         pairs = (count + 1) // 2
-        uniform = ((self._words(2 * pairs) >> np.uint64(11)) + 0.5) * 2.0**-53
+        uniform = self.uniform((2 * pairs,))
         radius, angle = np.sqrt(-2 * np.log(uniform[:pairs])), 2 * np.pi * uniform[pairs:]
         return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])[:count].reshape(shape)

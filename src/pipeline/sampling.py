@@ -2,20 +2,21 @@
 
 import numpy as np
 
+from pipeline.bits import PackedBits
 from pipeline.datasets import Address, TrainingSet
 from pipeline.functions import FUNCTIONS, evaluate
 from pipeline.randomness import Stream
 from pipeline.uniqueness import is_unique
 
 
-def draw_holdout(function: str, k: int, T: int, size: int) -> np.ndarray:
-    """Holdout inputs, bool [size, T], shared by all n and seeds of a (function, k, T)."""
+def draw_holdout(function: str, k: int, T: int, size: int) -> PackedBits:
+    """Holdout inputs, ``size`` rows of T bits, shared by all n and seeds of a (function, k, T)."""
     probability = FUNCTIONS[function].bit_probability(k)
-    return Stream("holdout-inputs", function=function, k=k, T=T).bernoulli(probability, (size, T))
+    return PackedBits.pack(Stream("holdout-inputs", function=function, k=k, T=T).bernoulli(probability, (size, T)))
 
 
 def draw_training_set(
-    address: Address, seed: int, holdout: np.ndarray, *, reject_ambiguous: bool, max_redraws: int
+    address: Address, seed: int, holdout: PackedBits, *, reject_ambiguous: bool, max_redraws: int
 ) -> TrainingSet:
     """Draws one run's data.
 
@@ -25,7 +26,7 @@ def draw_training_set(
     Args:
         address: the cell.
         seed: the run's seed.
-        holdout: the cell's holdout inputs, bool [N, T].
+        holdout: the cell's holdout inputs.
         reject_ambiguous: redraw a sample that fits more than one support of the class.
         max_redraws: after so many redraws an ambiguous sample is kept and marked.
     """
@@ -44,5 +45,5 @@ def draw_training_set(
         unique = is_unique(truth_table, inputs, labels, linear=entry.linear)
         if unique:
             break
-    holdout_labels = evaluate(truth_table, holdout, support)
-    return TrainingSet(seed, support, truth_table, inputs, labels, holdout_labels, redraws, unique)
+    holdout_labels = evaluate(truth_table, holdout.columns(support), np.arange(k))
+    return TrainingSet(seed, support, truth_table, PackedBits.pack(inputs), labels, holdout_labels, redraws, unique)

@@ -30,7 +30,9 @@ rule train:
                 n=int(w.n),
             ),
         ),
-        code=fingerprint("pipeline.jobs.train"),
+        code=lambda w: fingerprint("pipeline.jobs.train", w.function),
+        # no output: Snakemake would delete it before a job that is to go on from it
+        checkpoint="results/checkpoints/{data}/{function}/{model}/{training}/k{k}/T{T}/n{n}/seeds{seeds}.pt",
     shell:
         "python -m pipeline.jobs.train --spec {params.spec:q} --dataset {input.dataset} --holdout {input.holdout}"
-        " --output {output} --log {log} --device {resources.device} --threads {threads}"
+        " --output {output} --checkpoint {params.checkpoint} --log {log} --device {resources.device} --threads {threads}"

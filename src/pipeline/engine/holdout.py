@@ -9,8 +9,7 @@ from torch import Tensor
 from pipeline.engine.model import StackedModel
 from pipeline.engine.parameters import ParameterStack
 
-MAX_BLOCK = 1000  # samples judged at once; also how many an evaluation sees before it may stop
-MAX_ENCODED = 2**24  # elements of an encoded block, 64 MiB in float32
+BLOCK = 1000  # samples judged at once; also how many an evaluation sees before it may stop
 
 
 class Verdict(NamedTuple):
@@ -24,17 +23,16 @@ class Holdout:
     """The holdout of a cell: inputs shared by its runs, labels of each run's support.
 
     Args:
-        inputs: bool [N, T].
+        inputs: packed, uint8 [N, ⌈T/8⌉].
         labels: bool [R, N].
         accuracy: the share of the N samples that a run must get right.
     """
 
     def __init__(self, inputs: Tensor, labels: Tensor, accuracy: float) -> None:
         self.inputs, self.labels = inputs, labels
-        self.size, context_length = inputs.shape
+        self.size = len(inputs)
         # the slack keeps a product such as 0.55 · 200 from being rounded up past its value
         self.allowed_errors = self.size - math.ceil(accuracy * self.size - 1e-9)
-        self.block = max(1, min(MAX_BLOCK, MAX_ENCODED // (2 * context_length)))
 
     def judge(self, model: StackedModel, parameters: ParameterStack, runs: Tensor, *, exhaustive: bool) -> Verdict:
         """Judges each run of a stack.
@@ -51,8 +49,8 @@ class Holdout:
         """
         errors, seen = torch.zeros_like(runs), torch.zeros_like(runs)
         pending = torch.arange(len(runs), device=runs.device)
-        for start in range(0, self.size, self.block):
-            stop = min(start + self.block, self.size)
+        for start in range(0, self.size, BLOCK):
+            stop = min(start + BLOCK, self.size)
             encoded = model.encode(self.inputs[None, start:stop], parameters.flat.dtype)
             logits, labels = model.logits(parameters, encoded), self.labels[runs[pending], start:stop]
             errors[pending] += (~torch.where(labels, logits > 0, logits <= 0)).sum(1)  # NaN is right for no label

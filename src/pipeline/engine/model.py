@@ -1,23 +1,48 @@
 """What an architecture must offer to be trained as a stack."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from pipeline.engine.parameters import ParameterStack
+from pipeline.engine.dropout import Noise
+from pipeline.engine.parameters import ParameterStack, Shapes
+from pipeline.randomness import Stream
 
 
 class StackedModel(Protocol):
     """R runs of one architecture; their parameters are passed in."""
 
-    def encode(self, bits: Tensor, dtype: torch.dtype) -> Tensor:
-        """Inputs in the form that the other methods take, the runs (or 1, if they share them) first; bool [R, n, T]."""
+    @property
+    def shapes(self) -> Shapes:
+        """Every parameter's shape in one run."""
+
+    def initialise(self, streams: Sequence[Stream]) -> ParameterStack:
+        """Fresh parameters, one run a stream; float32."""
+
+    def floats_per_run(self, n: int) -> int:
+        """How many floats a training step on n samples holds for a run, with gradient and two moments."""
+
+    def encode(self, packed: Tensor, dtype: torch.dtype) -> Tensor:
+        """Inputs in the form that the other methods take: packed, uint8 [R or 1, n, ⌈T/8⌉] -> [R or 1, n, …]."""
 
     def logits(self, parameters: ParameterStack, samples: Tensor) -> Tensor:
-        """Logits of P(label = 1), [R, n], for encoded samples."""
+        """Logits of P(label = 1), [R, n], for encoded samples; without dropout."""
 
     def loss_and_gradients(
-        self, parameters: ParameterStack, samples: Tensor, labels: Tensor, gradients: ParameterStack
+        self, parameters: ParameterStack, samples: Tensor, labels: Tensor, gradients: ParameterStack, noise: Noise
     ) -> Tensor:
-        """Mean cross-entropy of each run, [R], for labels [R, n] in {0, 1}; writes its gradients."""
+        """Mean cross-entropy of each run, [R], for labels [R, n] in {0, 1}, with dropout; writes its gradients."""
+
+
+class AttentionModel(StackedModel, Protocol):
+    """A stacked model with attention heads, whose weights can be told apart."""
+
+    @property
+    def heads(self) -> int:
+        """Number of heads of each layer, H."""
+
+    @property
+    def attention_weights(self) -> Sequence[tuple[str, str, str]]:
+        """Names of each layer's query, key and value weights, each [d, d] with the heads' rows in order."""

@@ -1,25 +1,28 @@
 """How many runs to stack."""
 
-from torch import Size
+import torch
 
+from pipeline.engine.model import StackedModel
 from pipeline.engine.transformer import Transformer
 
-MEMORY_BUDGET = 2**29  # bytes of one stack
+# Bytes that a stack's training step may hold on the CPU. Small stacks pay for the calls of a step; of the one-layer
+# Transformer, whose calls are few, large ones pay for memory that the caches do not hold (benchmarks/stacking.py).
+CACHED = 48 * 2**20
+MEMORY = 512 * 2**20
+GPU_SHARE = 0.5  # of the free memory of a GPU, which hides its latencies behind large stacks
+FLOAT = 4
 
 
-def runs_per_stack(model: Transformer, n: int) -> int:
+def runs_per_stack(model: StackedModel, n: int, device: torch.device) -> int:
     """The number of runs to train as one stack: as many as the memory budget allows, at least one.
-
-    A step's time per run falls with the size of the stack and levels off at about 16 runs, for short contexts at
-    about 50; larger stacks cost nothing, and they thin out more slowly as runs finish (benchmarks/stacking.py).
 
     Args:
         model: the architecture.
         n: number of training samples.
+        device: where it is trained.
     """
-    tokens, width = 2 * model.context_length, model.width + model.heads
-    parameters = sum(Size(shape).numel() for shape in model.shapes.values())
-    # the one-hot samples; table, weighted table, gradient and a temporary; parameters, gradient and moments;
-    # activations of the training samples and of a block of the holdout
-    floats = n * tokens + 4 * width * tokens + 4 * parameters + 8 * width * (n + 1000)
-    return max(1, MEMORY_BUDGET // (4 * floats))
+    if device.type == "cuda":
+        budget = int(GPU_SHARE * torch.cuda.mem_get_info(device)[0])
+    else:
+        budget = CACHED if isinstance(model, Transformer) else MEMORY
+    return max(1, budget // (FLOAT * model.floats_per_run(n)))

@@ -1,17 +1,29 @@
-"""Training stacked runs: full-batch Adam, periodic evaluation; runs that are done leave the stack."""
+"""Training stacked runs: steps, periodic evaluation; runs that are done leave the stack.
+
+Between two evaluations lies a chunk of ``eval_every`` steps, in which nothing is read back from the device. For each
+chunk, dropout is seeded anew. So training that is broken off at an evaluation can go on from the state there, to the
+same results, without the state of any generator.
+"""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim.adam import adam
 
+from pipeline.engine.batches import Batches, Coordinates
+from pipeline.engine.cuda_graphs import CapturedStep
+from pipeline.engine.dropout import Noise
 from pipeline.engine.holdout import Holdout
 from pipeline.engine.model import StackedModel
+from pipeline.engine.norm_bound import bound_norms
+from pipeline.engine.optimisers import StackedOptimiser
 from pipeline.engine.parameters import ParameterStack
 from pipeline.engine.protocol import Protocol
+from pipeline.engine.schedule import learning_rates
+from pipeline.randomness import Stream
 
 
 @dataclass
@@ -19,7 +31,7 @@ class RunResult:
     """The outcome of one run.
 
     ``status`` is ``succeeded``, ``failed`` (the steps were used up) or ``diverged`` (the loss is not finite). The
-    curves have one entry an evaluation; a step's training loss is that before its update.
+    curves have one entry an evaluation; a step's training loss is that of its batch before its update.
     """
 
     status: str = "failed"
@@ -47,84 +59,108 @@ class RunResult:
             self.status, self.success_step = "succeeded", step
 
 
-class StackedAdam:
-    """Adam over a stack, able to drop runs: torch's fused kernel by its functional form, on moments kept here.
-
-    The optimiser class would do the same, but it imports torch's compiler, about two seconds of every training job.
-    """
-
-    def __init__(self, parameters: ParameterStack, protocol: Protocol) -> None:
-        self.protocol = protocol
-        self.parameters = parameters
-        self.gradients, self.mean, self.square = (parameters.like(torch.zeros_like(parameters.flat)) for _ in range(3))
-        self.steps = torch.zeros((), device=parameters.flat.device)
-
-    def step(self) -> None:
-        """Updates the parameters by ``gradients``."""
-        state = (self.parameters, self.gradients, self.mean, self.square)
-        adam(
-            *([stack.flat] for stack in state),
-            max_exp_avg_sqs=[],
-            state_steps=[self.steps],
-            fused=True,
-            amsgrad=False,
-            maximize=False,
-            beta1=0.9,
-            beta2=0.999,
-            eps=1e-8,
-            lr=self.protocol.learning_rate,
-            weight_decay=self.protocol.weight_decay,
-        )
-
-    def keep(self, runs: Tensor) -> None:
-        """Drops all runs but the chosen ones (a mask or an index)."""
-        self.parameters, self.mean, self.square = (
-            stack.select(runs) for stack in (self.parameters, self.mean, self.square)
-        )
-        self.gradients = self.parameters.like(torch.empty_like(self.parameters.flat))
-
-
-@torch.no_grad()
-def train(
-    model: StackedModel,
-    protocol: Protocol,
-    parameters: ParameterStack,
-    bits: Tensor,
-    labels: Tensor,
-    holdout: Holdout,
-    progress: Callable[[int, list[RunResult]], None] = lambda step, results: None,
-) -> list[RunResult]:
-    """Trains R independent runs and returns their results in order.
+class Training:
+    """R independent runs in training.
 
     Args:
         model: the architecture.
         protocol: the training protocol.
         parameters: the R runs' initial parameters, overwritten; their dtype and device are those of the computation.
-        bits: training inputs, bool [R, n, T].
-        labels: training labels, bool [R, n].
-        holdout: the holdout of the same R runs.
-        progress: called after each evaluation with the step and the results so far.
+        batches: what the R runs are trained on.
+        holdout: the holdout of the R runs.
+        runs: their coordinates, which name what dropout draws.
+
+    Attributes:
+        step: steps made so far.
+        active: which runs are still in training, an index.
+        results: of all R runs in order.
     """
-    results = [RunResult() for _ in range(parameters.runs)]
-    runs = torch.arange(parameters.runs, device=bits.device)  # those still in training
-    samples, labels = model.encode(bits, parameters.flat.dtype), labels.to(parameters.flat.dtype)
-    optimiser = StackedAdam(parameters, protocol)
-    stops_early = protocol.success.when == "any"
-    for step in range(1, protocol.max_steps + 1):
-        losses = model.loss_and_gradients(optimiser.parameters, samples, labels, optimiser.gradients)
+
+    def __init__(
+        self,
+        model: StackedModel,
+        protocol: Protocol,
+        parameters: ParameterStack,
+        batches: Batches,
+        holdout: Holdout,
+        runs: Sequence[Coordinates],
+    ) -> None:
+        self.model, self.protocol, self.batches, self.holdout = model, protocol, batches, holdout
+        self.seeds = [_dropout_seeds(run, protocol) for run in runs]
+        self.step = 0
+        self.active = torch.arange(len(runs), device=parameters.flat.device)
+        self.results = [RunResult() for _ in runs]
+        self.optimiser = StackedOptimiser(parameters, protocol)
+        self.rates = learning_rates(protocol).to(self.optimiser.rate)
+        self._prepare()
+
+    @torch.no_grad()
+    def evaluations(self) -> Iterator[int]:
+        """Trains until all runs are done, and yields the step after each evaluation."""
+        while len(self.active) and self.step < self.protocol.max_steps:
+            self._evaluate(self._train_chunk())
+            yield self.step
+
+    def state(self) -> dict[str, Any]:
+        """What :meth:`restore` needs to go on from here: tensors, lists and numbers, shared with the training."""
+        results = [asdict(result) for result in self.results]
+        return {"step": self.step, "active": self.active, "results": results, "optimiser": self.optimiser.state}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Takes training that has just begun to the state of another with the same arguments."""
+        self.step = state["step"]
+        self.results = [RunResult(**result) for result in state["results"]]
+        self._keep(state["active"].to(self.active.device))
+        for tensor, saved in zip(self.optimiser.state, state["optimiser"], strict=True):
+            tensor.copy_(saved)
+
+    def _prepare(self) -> None:
+        """The generators and the step of the active runs."""
+        device = self.active.device
+        self.noise = Noise([0] * len(self.active), device)
+        self.update = self._update if device.type == "cpu" else CapturedStep(self._update, self.noise.generators)
+
+    def _update(self, samples: Tensor, labels: Tensor) -> Tensor:
+        """One step at the optimiser's present rate; the runs' losses before it, [R]."""
+        optimiser, bound = self.optimiser, self.protocol.norm_bound
+        losses = self.model.loss_and_gradients(optimiser.parameters, samples, labels, optimiser.gradients, self.noise)
         optimiser.step()
-        if step % protocol.eval_every:
-            continue
-        last = step == protocol.max_steps
-        verdict = holdout.judge(model, optimiser.parameters, runs, exhaustive=last or not stops_early)
+        if bound:
+            bound_norms(optimiser.parameters, self.model, bound)
+        return losses
+
+    def _train_chunk(self) -> Tensor:
+        """Trains to the next evaluation; the losses of the last step, [R]."""
+        chunk = self.step // self.protocol.eval_every
+        for run, generator in zip(self.active.tolist(), self.noise.generators, strict=True):
+            generator.manual_seed(self.seeds[run][chunk])
+        for _ in range(self.protocol.eval_every):
+            self.optimiser.rate.copy_(self.rates[self.step])
+            losses = self.update(*self.batches.batch(self.step))
+            self.step += 1
+        return losses
+
+    def _evaluate(self, losses: Tensor) -> None:
+        stops_early, last = self.protocol.success.when == "any", self.step == self.protocol.max_steps
+        verdict = self.holdout.judge(
+            self.model, self.optimiser.parameters, self.active, exhaustive=last or not stops_early
+        )
         reached = verdict.reached if stops_early or last else torch.zeros_like(verdict.reached)
-        for row in zip(runs.tolist(), losses.tolist(), verdict.accuracy.tolist(), reached.tolist(), strict=True):
-            results[row[0]].record(step, *row[1:])
-        progress(step, results)
-        unfinished = ~reached & losses.isfinite()
-        if not unfinished.any():
-            break
-        if not unfinished.all():
-            optimiser.keep(unfinished)
-            runs, samples, labels = runs[unfinished], samples[unfinished], labels[unfinished]
-    return results
+        rows = (tensor.tolist() for tensor in (self.active, losses, verdict.accuracy, reached))
+        for run, *evaluation in zip(*rows, strict=True):
+            self.results[run].record(self.step, *evaluation)
+        self._keep((~reached & losses.isfinite()).nonzero().flatten())
+
+    def _keep(self, runs: Tensor) -> None:
+        """Drops all active runs but the chosen ones (an index)."""
+        if len(runs) < len(self.active):
+            self.active = self.active[runs]
+            self.optimiser.keep(runs)
+            self.batches.keep(runs)
+            self._prepare()
+
+
+def _dropout_seeds(run: Coordinates, protocol: Protocol) -> list[int]:
+    """A seed of 32 bits for each chunk."""
+    chunks = protocol.max_steps // protocol.eval_every
+    return (Stream("dropout", **run).uniform((chunks,)) * (2**32 - 1)).astype(int).tolist()

@@ -2,49 +2,59 @@
 
 The same function as :class:`pipeline.reference.ReferenceTransformer`, for R runs at once. What makes it fast:
 
-- only [CLS]'s query is needed, so attention is linear in T (attention.py);
-- LayerNorm, score and value depend on a token's bit and position alone, so they are computed for a table of 2T + 1
-  distinct tokens instead of n · T (token_table.py);
-- LayerNorm gains are folded into the weights behind them. LayerNorm biases and the value bias add a constant to the
-  attention output, since its weights sum to one; the key bias cancels in the softmax and is left out.
+- only [CLS]'s query is needed, so attention is linear in T, and a token depends on its bit and position alone, so
+  LayerNorm, score and value are computed for 2T + 1 distinct tokens instead of n · T (attention.py);
+- the query is folded into the key weights (cls_query.py), LayerNorm gains into the weights behind them; the key bias
+  cancels in the softmax and is left out.
 
-Shapes: R runs, T positions, n samples, d width, H heads, m MLP width. Activations are channel-major (layers.py).
+Shapes: R runs, T positions, n samples, d width, H heads, m MLP width. Activations are [R, n, channels].
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pipeline.engine.attention import Attended, attend, attend_backward, one_hot
-from pipeline.engine.layers import AffineLinear, matvec, normalise, normalise_backward
+from pipeline.engine import initialisation
+from pipeline.engine.attention import FusedAttention, PlainAttention, attend
+from pipeline.engine.cls_query import ClsQuery
+from pipeline.engine.dropout import NO_DROPOUT, Dropout, Noise
+from pipeline.engine.layers import AffineLinear, Normalised
 from pipeline.engine.parameters import ParameterStack, Shapes
-from pipeline.engine.token_table import TokenTable, token_table, token_table_backward
 from pipeline.randomness import Stream
+
+ACTIVATIONS = {
+    "gelu": (F.gelu, torch.ops.aten.gelu_backward),
+    "relu": (F.relu, lambda d_activated, hidden: d_activated * (hidden > 0)),
+}
 
 
 @dataclass
 class Activations:
     """What the forward pass leaves for the backward pass."""
 
-    table: TokenTable
-    attended: Attended
-    mixed: Tensor  # attention output with the constant added, [R, d, n]
-    mlp_norm: Tensor  # normalised residual stream before the MLP, [R, d, n]
-    mlp_scale: Tensor
+    query: ClsQuery
+    attention: PlainAttention | FusedAttention
+    mlp_norm: Normalised
     mlp_in: AffineLinear
-    hidden: Tensor  # MLP before the activation, [R, m, n]
+    hidden: Tensor  # MLP before the activation, [R, n, m]
     activated: Tensor
-    final_norm: Tensor  # normalised residual stream before the read-out, [R, d, n]
-    final_scale: Tensor
+    final_norm: Normalised
     readout: AffineLinear
+    # dropout, or None: of what attention adds to the residual stream, of the hidden units, of what the MLP adds
+    attention_mask: Tensor | None
+    hidden_mask: Tensor | None
+    mlp_mask: Tensor | None
 
 
 @dataclass(frozen=True)
 class Transformer:
     """The architecture; parameters are passed in.
+
+    The dropout masks have the names of :class:`pipeline.engine.deep_transformer.DeepTransformer`'s first layer.
 
     Args:
         context_length: T, the number of input bits.
@@ -52,6 +62,8 @@ class Transformer:
         heads: number of attention heads H, a divisor of d.
         mlp_width: hidden width m of the MLP.
         init_std: standard deviation of the normal initialisation of weights and embeddings.
+        activation: of the MLP.
+        dropout: the rates; that of the embeddings must be 0, since with it tokens are no longer few.
     """
 
     context_length: int
@@ -59,93 +71,114 @@ class Transformer:
     heads: int
     mlp_width: int
     init_std: float
+    activation: Literal["gelu", "relu"] = "gelu"
+    dropout: Dropout = NO_DROPOUT
 
     @property
     def shapes(self) -> Shapes:
-        """Every parameter's shape in one run: weights [out, in], vectors [d, 1].
-
-        The columns of ``embedding`` are the T positions, then bit 0 and bit 1: they meet the same weights.
-        """
+        """Every parameter's shape in one run; the rows of ``embedding`` are the T positions, then bit 0 and bit 1."""
         d, m = self.width, self.mlp_width
-        weights = {"embedding": (d, self.context_length + 2), "cls": (d, 1), "cls_position": (d, 1)}
-        weights |= {f"{name}_weight": (d, d) for name in ("query", "key", "value", "out")}
-        weights |= {"mlp_in_weight": (m, d), "mlp_out_weight": (d, m), "readout_weight": (1, d)}
-        gains = {f"{name}_norm_gain": (d, 1) for name in ("attention", "mlp", "final")}
-        biases = {f"{name}_norm_bias": (d, 1) for name in ("attention", "mlp", "final")}
-        biases |= {f"{name}_bias": (d, 1) for name in ("query", "value", "out", "mlp_out")}
-        return weights | gains | biases | {"mlp_in_bias": (m, 1), "readout_bias": (1, 1)}
+        shapes = {"embedding": (self.context_length + 2, d), "cls": (d,), "cls_position": (d,)}
+        shapes |= {f"{name}_weight": (d, d) for name in ("query", "key", "value", "out")}
+        shapes |= {"mlp_in_weight": (m, d), "mlp_out_weight": (d, m), "readout_weight": (1, d)}
+        shapes |= {f"{name}_norm_gain": (d,) for name in ("attention", "mlp", "final")}
+        shapes |= {f"{name}_norm_bias": (d,) for name in ("attention", "mlp", "final")}
+        shapes |= {f"{name}_bias": (d,) for name in ("query", "value", "out", "mlp_out")}
+        return shapes | {"mlp_in_bias": (m,), "readout_bias": (1,)}
+
+    @property
+    def attention_weights(self) -> list[tuple[str, str, str]]:
+        """Names of each layer's query, key and value weights."""
+        return [("query_weight", "key_weight", "value_weight")]
+
+    def floats_per_run(self, n: int) -> int:
+        """How many floats a training step on n samples holds for a run, with gradient and two moments."""
+        T, d, H, m = self.context_length, self.width, self.heads, self.mlp_width
+        parameters = sum(torch.Size(shape).numel() for shape in self.shapes.values())
+        table = (T + 2) * (2 * d + H) + 2 * T * (H + 1)
+        masked = 3 * n * H * 2 * T if self.dropout.attention else 0
+        return 4 * parameters + table + n * (10 * d + 4 * m) + masked
 
     def initialise(self, streams: Sequence[Stream]) -> ParameterStack:
         """Fresh parameters, one run a stream: weights and embeddings N(0, init_std²), gains 1, biases 0; float32."""
-        return ParameterStack.stack(self.shapes, [self._initialise_run(stream) for stream in streams])
+        return initialisation.normal(self.shapes, self.init_std, streams)
 
-    def _initialise_run(self, stream: Stream) -> dict[str, Tensor]:
-        def draw(name: str, shape: tuple[int, ...]) -> Tensor:
-            if name.endswith("_gain"):
-                return torch.ones(shape)
-            if name.endswith("_bias"):
-                return torch.zeros(shape)
-            return torch.from_numpy(stream.normal(shape) * self.init_std).float()
-
-        return {name: draw(name, shape) for name, shape in self.shapes.items()}
-
-    def encode(self, bits: Tensor, dtype: torch.dtype) -> Tensor:
-        """Inputs in the form that the other methods take: bool [R or 1, n, T] -> one-hot [R or 1, n, 2T]."""
-        return one_hot(bits, dtype)
+    def encode(self, packed: Tensor, dtype: torch.dtype) -> Tensor:
+        """Packed inputs as they are, uint8 [R or 1, n, ⌈T/8⌉]: attention takes them apart as it goes."""
+        return packed
 
     def logits(self, p: ParameterStack, samples: Tensor) -> Tensor:
-        """Logits of P(label = 1), [R, n]; samples [R, n, 2T], or [1, n, 2T] if all runs share them."""
-        return self._forward(p, samples)[0]
+        """Logits of P(label = 1), [R, n]; packed samples of R runs, or of 1 if all runs share them."""
+        return self._forward(p, samples, None)[0]
 
     def loss_and_gradients(
-        self, p: ParameterStack, samples: Tensor, labels: Tensor, gradients: ParameterStack
+        self, p: ParameterStack, samples: Tensor, labels: Tensor, gradients: ParameterStack, noise: Noise
     ) -> Tensor:
-        """Mean cross-entropy of each run, [R], for labels [R, n] in {0, 1}; writes its gradients."""
-        logits, saved = self._forward(p, samples)
+        """Mean cross-entropy of each run, [R], for labels [R, n] in {0, 1}, with dropout; writes its gradients."""
+        logits, saved = self._forward(p, samples, noise)
         losses = F.binary_cross_entropy_with_logits(logits, labels, reduction="none").mean(1)
         d_logits = (torch.sigmoid(logits) - labels).div_(labels.shape[1])
-        self._backward(d_logits.unsqueeze(1), saved, p, samples, gradients)
+        self._backward(d_logits.unsqueeze(2), saved, p, gradients)
         return losses
 
-    def _forward(self, p: ParameterStack, samples: Tensor) -> tuple[Tensor, Activations]:
-        table = token_table(p, self.heads)
-        output, attended = attend(table.tokens, table.cls, samples, self.heads)
-        mixed = output + matvec(p["value_weight"], p["attention_norm_bias"], p["value_bias"])
-        residual = torch.baddbmm(p["out_bias"] + p["cls"] + p["cls_position"], p["out_weight"], mixed)
-        mlp_norm, mlp_scale = normalise(residual)
-        mlp_in = _affine_linear(p, "mlp_in", "mlp")
-        hidden = mlp_in.forward(mlp_norm)
-        activated = F.gelu(hidden)
-        residual = residual.baddbmm_(p["mlp_out_weight"], activated).add_(p["mlp_out_bias"])
-        final_norm, final_scale = normalise(residual)
-        readout = _affine_linear(p, "readout", "final")
-        logits = readout.forward(final_norm).squeeze(1)
-        return logits, Activations(
-            table, attended, mixed, mlp_norm, mlp_scale, mlp_in, hidden, activated, final_norm, final_scale, readout
-        )
+    def _forward(self, p: ParameterStack, samples: Tensor, noise: Noise | None) -> tuple[Tensor, Activations]:
+        query = ClsQuery(p, self.heads)
+        n = samples.shape[1]
 
-    def _backward(
-        self, d_logits: Tensor, a: Activations, p: ParameterStack, samples: Tensor, g: ParameterStack
-    ) -> None:
-        d_final = a.readout.backward(d_logits, a.final_norm, *_affine_gradients(g, "readout", "final"))
-        d_residual = normalise_backward(d_final, a.final_norm, a.final_scale)
-        torch.sum(d_residual, 2, keepdim=True, out=g["mlp_out_bias"])
-        torch.bmm(d_residual, a.activated.mT, out=g["mlp_out_weight"])
-        d_activated = torch.bmm(p["mlp_out_weight"].mT, d_residual)
-        d_hidden = torch.ops.aten.gelu_backward(d_activated, a.hidden)
-        d_mlp = a.mlp_in.backward(d_hidden, a.mlp_norm, *_affine_gradients(g, "mlp_in", "mlp"))
-        d_residual += normalise_backward(d_mlp, a.mlp_norm, a.mlp_scale)
-        torch.sum(d_residual, 2, keepdim=True, out=g["out_bias"])
-        torch.bmm(d_residual, a.mixed.mT, out=g["out_weight"])
-        d_mixed = torch.bmm(p["out_weight"].mT, d_residual)
-        torch.sum(d_mixed, 2, keepdim=True, out=g["value_bias"])
-        d_tokens, d_cls = attend_backward(d_mixed, a.attended, a.table.tokens, a.table.cls, samples)
-        token_table_backward(d_tokens, d_cls, a.table, p, g)
+        def mask(name: str, rate: float, *shape: int) -> Tensor | None:
+            return noise.keep(name, (n, *shape), rate, p.flat) if noise and rate else None
+
+        keep = mask("attention1", self.dropout.attention, self.heads, 1, self.context_length + 1)
+        attention = attend(query.inputs, samples, keep)
+        attention_mask = mask("attention_residual1", self.dropout.residual, 1, self.width)
+        start = (p["cls"] + p["cls_position"]).unsqueeze(1)
+        added = torch.baddbmm(_row(p, "out_bias"), attention.output, p["out_weight"].mT)
+        residual = start + _masked(added, attention_mask)
+        mlp_norm = Normalised(residual)
+        mlp_in = _affine_linear(p, "mlp_in", "mlp")
+        hidden = mlp_in.forward(mlp_norm.output)
+        hidden_mask = mask("mlp1", self.dropout.mlp, 1, self.mlp_width)
+        activated = _masked(ACTIVATIONS[self.activation][0](hidden), hidden_mask)
+        added = torch.baddbmm(_row(p, "mlp_out_bias"), activated, p["mlp_out_weight"].mT)
+        mlp_mask = mask("mlp_residual1", self.dropout.residual, 1, self.width)
+        final_norm = Normalised(residual + _masked(added, mlp_mask))
+        readout = _affine_linear(p, "readout", "final")
+        logits = readout.forward(final_norm.output).squeeze(2)
+        masks = (attention_mask, hidden_mask, mlp_mask)
+        return logits, Activations(query, attention, mlp_norm, mlp_in, hidden, activated, final_norm, readout, *masks)
+
+    def _backward(self, d_logits: Tensor, a: Activations, p: ParameterStack, g: ParameterStack) -> None:
+        d_final = a.readout.backward(d_logits, a.final_norm.output, *_affine_gradients(g, "readout", "final"))
+        d_residual = a.final_norm.backward(d_final)
+        d_added = _masked(d_residual, a.mlp_mask)
+        torch.sum(d_added, 1, out=g["mlp_out_bias"])
+        torch.bmm(d_added.mT, a.activated, out=g["mlp_out_weight"])
+        d_activated = _masked(torch.bmm(d_added, p["mlp_out_weight"]), a.hidden_mask)
+        d_hidden = ACTIVATIONS[self.activation][1](d_activated, a.hidden)
+        d_norm = a.mlp_in.backward(d_hidden, a.mlp_norm.output, *_affine_gradients(g, "mlp_in", "mlp"))
+        d_residual = d_residual + a.mlp_norm.backward(d_norm)
+        d_added = _masked(d_residual, a.attention_mask)
+        torch.sum(d_added, 1, out=g["out_bias"])
+        torch.bmm(d_added.mT, a.attention.output, out=g["out_weight"])
+        d_inputs = a.attention.backward(torch.bmm(d_added, p["out_weight"]), g["embedding"])
+        a.query.backward(d_inputs, d_residual.sum(1), g)
+
+
+def _row(p: ParameterStack, name: str) -> Tensor:
+    """A vector of each run as a row, [R, 1, channels]."""
+    return p[name].unsqueeze(1)
+
+
+def _masked(x: Tensor, mask: Tensor | None) -> Tensor:
+    """Dropout of x [R, n, channels] by a mask [R, n, 1, channels]."""
+    return x if mask is None else x * mask.squeeze(2)
 
 
 def _affine_linear(p: ParameterStack, linear: str, norm: str) -> AffineLinear:
-    return AffineLinear(p[f"{linear}_weight"], p[f"{linear}_bias"], p[f"{norm}_norm_gain"], p[f"{norm}_norm_bias"])
+    bias, gain, shift = (_row(p, name) for name in (f"{linear}_bias", f"{norm}_norm_gain", f"{norm}_norm_bias"))
+    return AffineLinear(p[f"{linear}_weight"], bias, gain, shift)
 
 
 def _affine_gradients(g: ParameterStack, linear: str, norm: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    return g[f"{linear}_weight"], g[f"{linear}_bias"], g[f"{norm}_norm_gain"], g[f"{norm}_norm_bias"]
+    vectors = (_row(g, name) for name in (f"{linear}_bias", f"{norm}_norm_gain", f"{norm}_norm_bias"))
+    return g[f"{linear}_weight"], *vectors

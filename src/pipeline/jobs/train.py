@@ -1,20 +1,31 @@
-"""Trains the runs of a cell's block of seeds and writes a row a run."""
+"""Trains the runs of a cell's block of seeds and writes a row a run.
 
+Now and then it saves a checkpoint, from which the same job goes on if it was interrupted.
+"""
+
+import hashlib
+import json
 import logging
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import torch
 
+from pipeline.bits import PackedBits
 from pipeline.datasets import Address, TrainingSet, read_holdout, read_training_sets
+from pipeline.engine.batches import choose_batches
+from pipeline.engine.checkpoints import Checkpoint
 from pipeline.engine.holdout import Holdout
 from pipeline.engine.memory import keep_freed_memory
-from pipeline.engine.protocol import Protocol, Success
+from pipeline.engine.model import StackedModel
+from pipeline.engine.models import build_model
+from pipeline.engine.protocol import Protocol
 from pipeline.engine.stacking import runs_per_stack
-from pipeline.engine.training import RunResult, train
-from pipeline.engine.transformer import Transformer
+from pipeline.engine.training import RunResult, Training
+from pipeline.fingerprint import fingerprint
 from pipeline.jobs import arguments
 from pipeline.randomness import Stream
 from pipeline.storage import write_table
@@ -42,7 +53,7 @@ SCHEMA = pa.schema(
 )
 
 
-def train_block(spec: dict, dataset: Path, holdout: Path, output: Path, device: torch.device) -> None:
+def train_block(spec: dict, dataset: Path, holdout: Path, output: Path, checkpoint: Path, device: torch.device) -> None:
     """Trains every run of the block and writes their results.
 
     Args:
@@ -51,70 +62,74 @@ def train_block(spec: dict, dataset: Path, holdout: Path, output: Path, device: 
         dataset: the block's training sets.
         holdout: the cell's holdout inputs.
         output: where the results go, a row a run.
+        checkpoint: where the state is saved until then.
         device: where to train.
     """
     address, sets = Address(*(spec["cell"][name] for name in Address._fields)), read_training_sets(dataset)
-    model = build_model(spec["model"], address.T)
-    protocol = Protocol(**spec["training"] | {"success": Success(**spec["training"]["success"])})
-    inputs = read_holdout(holdout)
-    size = runs_per_stack(model, address.n)
-    results: list[RunResult] = []
-    for start in range(0, len(sets), size):
-        label = f"{address}, runs {start + 1} to {min(start + size, len(sets))} of {len(sets)}"
-        stack = sets[start : start + size]
-        results += train_stack(model, protocol, address, stack, inputs, device, Progress(label, protocol))
+    model, protocol = build_model(spec["model"], address.T), Protocol.of(spec["training"])
+    inputs, size = read_holdout(holdout), runs_per_stack(model, address.n, device)
+    saved = Checkpoint(checkpoint, lambda: identity(spec, dataset, holdout))
+    state = saved.load() or {"finished": []}
+    results = [RunResult(**result) for result in state["finished"]]
+    for start in range(len(results), len(sets), size):
+        training = begin(model, protocol, address, sets[start : start + size], inputs, device)
+        progress = Progress(f"{address}, runs {start + 1} to {start + len(training.results)} of {len(sets)}")
+        if stack := state.pop("stack", None):
+            training.restore(stack)
+            log.info("%s: goes on from step %d", progress.label, training.step)
+        finished = [asdict(result) for result in results]
+        for _ in training.evaluations():
+            progress.report(training)
+            if saved.due:
+                saved.save({"finished": finished, "stack": training.state()})
+        results += training.results
     rows = [spec["cell"] | _row(*pair) for pair in zip(sets, results, strict=True)]
     write_table(pa.Table.from_pylist(rows, SCHEMA), output)
+    saved.remove()
     log.info("%s: %d of %d runs succeeded", address, sum(result.success for result in results), len(results))
 
 
-def build_model(settings: dict, context_length: int) -> Transformer:
-    """The architecture that a model's settings in the config describe."""
-    return Transformer(context_length, **{name: value for name, value in settings.items() if name != "kind"})
+def identity(spec: dict, *inputs: Path) -> str:
+    """What the results of a job depend on: its specification, the code and the contents of its input files."""
+    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in inputs]
+    code = fingerprint("pipeline.jobs.train", spec["cell"]["function"])
+    return json.dumps([spec, code, digests], sort_keys=True)
 
 
-def train_stack(
-    model: Transformer,
+def begin(
+    model: StackedModel,
     protocol: Protocol,
     address: Address,
     sets: list[TrainingSet],
-    holdout: np.ndarray,
+    holdout: PackedBits,
     device: torch.device,
-    progress: "Progress",
-) -> list[RunResult]:
-    """Trains one stack of runs from their training sets and holdout inputs, bool [N, T]."""
-
-    def stacked(name: str) -> torch.Tensor:
-        return torch.from_numpy(np.stack([getattr(one, name) for one in sets])).to(device)
-
-    streams = [Stream("initialisation", **address._asdict(), seed=one.seed) for one in sets]
-    parameters = model.initialise(streams)
-    judge = Holdout(torch.from_numpy(holdout).to(device), stacked("holdout_labels"), protocol.success.accuracy)
-    return train(
-        model,
-        protocol,
-        parameters.like(parameters.flat.to(device)),
-        stacked("inputs"),
-        stacked("labels"),
-        judge,
-        progress,
-    )
+) -> Training:
+    """The training of one stack of runs, from their training sets and holdout inputs."""
+    runs = [{**address._asdict(), "seed": one.seed} for one in sets]
+    parameters = model.initialise([Stream("initialisation", **run) for run in runs])
+    parameters = parameters.like(parameters.flat.to(device))
+    labels = np.stack([one.holdout_labels for one in sets])
+    tensors = (torch.tensor(array, device=device) for array in (holdout.data, labels))
+    judge = Holdout(*tensors, protocol.success.accuracy)
+    source = choose_batches(protocol, model, sets, runs, parameters.flat.dtype, device)
+    return Training(model, protocol, parameters, source, judge, runs)
 
 
 class Progress:
     """Reports how far a stack is, every ten seconds."""
 
-    def __init__(self, label: str, protocol: Protocol) -> None:
-        self.label, self.max_steps, self.reported = label, protocol.max_steps, time.monotonic()
+    def __init__(self, label: str) -> None:
+        self.label, self.reported = label, time.monotonic()
 
-    def __call__(self, step: int, results: list[RunResult]) -> None:
-        """Takes the results after an evaluation at ``step``."""
+    def report(self, training: Training) -> None:
+        """Takes a stack's training after an evaluation."""
         if time.monotonic() - self.reported < PROGRESS_SECONDS:
             return
         self.reported = time.monotonic()
-        done = sum(result.curve_steps[-1] < step or result.success for result in results)
-        succeeded = sum(result.success for result in results)
-        log.info("%s: step %d of %d, %d done, %d succeeded", self.label, step, self.max_steps, done, succeeded)
+        done = len(training.results) - len(training.active)
+        succeeded = sum(result.success for result in training.results)
+        steps = training.protocol.max_steps
+        log.info("%s: step %d of %d, %d done, %d succeeded", self.label, training.step, steps, done, succeeded)
 
 
 def _row(one: TrainingSet, result: RunResult) -> dict:
@@ -148,10 +163,11 @@ def choose_device(name: str) -> torch.device:
 
 def main() -> None:
     """The job's command."""
-    given = arguments.parse(__doc__, "dataset", "holdout", "output", device={}, threads={"type": int})
+    paths = ("dataset", "holdout", "output", "checkpoint")
+    given = arguments.parse(__doc__, *paths, device={}, threads={"type": int})
     torch.set_num_threads(given.threads)
     keep_freed_memory()
-    train_block(given.spec, given.dataset, given.holdout, given.output, choose_device(given.device))
+    train_block(given.spec, *(getattr(given, name) for name in paths), choose_device(given.device))
 
 
 if __name__ == "__main__":

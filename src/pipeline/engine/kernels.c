@@ -1,0 +1,266 @@
+/* [CLS] attention over the table of distinct tokens, for the CPU: what attention.py says in torch, fused.
+
+   Compiled by kernels.py for one architecture: REAL, WIDTH (d), HEADS (H) and HEADROOM are given as macros.
+
+   The product of the table with the one-hot samples is a sum of rows: of each position, the row of the sample's bit.
+   Four positions together have 16 patterns of bits, so the sums of all 16 are tabulated and a sample takes one row for
+   its four bits (the method of the four Russians; Arlazarov et al. 1970). Every number is added that the product would
+   add, none is subtracted. The backward pass is the transpose: a sample's gradient is added to the row of its pattern,
+   and the 16 rows are then summed to those of each position's two bits.
+
+   A byte of the packed samples holds eight positions, the first in the highest bit: two patterns. What a position needs
+   is computed when its byte is processed and stays in the cache; the weighted table and its gradient are never stored.
+
+   Shapes, all contiguous: R runs, T positions, n samples, G = (T + 7) / 8 bytes, C = d + H columns. A row of the table
+   has the values' channels, channel-major ([d / H, H]), and then the H scores, so that loops run over heads. */
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PER_HEAD (WIDTH / HEADS)
+#define COLUMNS (WIDTH + HEADS)
+#define EPSILON ((REAL)1e-5) /* of LayerNorm, as in layers.py */
+#define EACH(i, count) for (int64_t i = 0; i < (count); i++)
+
+#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__linux__)
+/* glibc has these for vectors, and tells the compiler of it only together with options that give up NaN */
+__attribute__((simd("notinbranch"))) float expf(float);
+__attribute__((simd("notinbranch"))) double exp(double);
+#endif
+#define EXP(x) (sizeof(REAL) == 4 ? (REAL)expf((float)(x)) : (REAL)exp((double)(x)))
+
+typedef REAL row[COLUMNS];
+typedef REAL heads[HEADS];
+typedef REAL vector[WIDTH];
+
+static REAL centre(const REAL *x, REAL *centred) {
+  REAL mean = 0;
+  EACH(c, WIDTH) mean += x[c];
+  mean /= WIDTH;
+  EACH(c, WIDTH) centred[c] = x[c] - mean;
+  return mean;
+}
+
+static REAL dot(const REAL *x, const REAL *y) {
+  REAL sum = 0;
+  EACH(c, WIDTH) sum += x[c] * y[c];
+  return sum;
+}
+
+/* Each token's LayerNorm factor [T][2], its scores [T][2] and the largest score of all. */
+static void score(int64_t T, const vector *embedding, const row *products, REAL (*factor)[2], heads (*scores)[2],
+                  REAL *restrict largest) {
+  vector position, bits[2];
+  REAL of_bit[2];
+  EACH(b, 2) {
+    centre(embedding[T + b], bits[b]);
+    of_bit[b] = dot(bits[b], bits[b]);
+  }
+  EACH(t, T) {
+    centre(embedding[t], position);
+    REAL of_position = dot(position, position);
+    EACH(b, 2) {
+      REAL variance = (of_position + 2 * dot(position, bits[b]) + of_bit[b]) / WIDTH;
+      REAL f = 1 / (REAL)sqrt(variance + EPSILON);
+      heads s;
+      EACH(h, HEADS) s[h] = f * (products[t][WIDTH + h] + products[T + b][WIDTH + h]);
+      EACH(h, HEADS) largest[h] = s[h] > largest[h] ? s[h] : largest[h];
+      memcpy(scores[t][b], s, sizeof(heads));
+      factor[t][b] = f;
+    }
+  }
+}
+
+/* A token's row [w * v; w]. */
+static void weigh(const REAL *by_position, const REAL *by_bit, REAL factor, const REAL *weights, REAL *weighted) {
+  heads scale;
+  EACH(h, HEADS) scale[h] = weights[h] * factor;
+  EACH(j, PER_HEAD) EACH(h, HEADS) {
+    weighted[j * HEADS + h] = scale[h] * (by_position[j * HEADS + h] + by_bit[j * HEADS + h]);
+  }
+  EACH(h, HEADS) weighted[WIDTH + h] = weights[h];
+}
+
+/* The sums of four positions' rows, rows[position][bit], for every pattern of their bits. */
+static void tabulate(row (*restrict rows)[2], row *restrict table) {
+  row first[4], last[4];
+  EACH(a, 4) EACH(c, COLUMNS) {
+    first[a][c] = rows[0][a >> 1][c] + rows[1][a & 1][c];
+    last[a][c] = rows[2][a >> 1][c] + rows[3][a & 1][c];
+  }
+  EACH(a, 16) EACH(c, COLUMNS) table[a][c] = first[a >> 2][c] + last[a & 3][c];
+}
+
+/* The transpose of tabulate. */
+static void distribute(row *restrict table, row (*restrict rows)[2]) {
+  row first[4], last[4];
+  EACH(a, 4) EACH(c, COLUMNS) {
+    first[a][c] = (table[4 * a][c] + table[4 * a + 1][c]) + (table[4 * a + 2][c] + table[4 * a + 3][c]);
+    last[a][c] = (table[a][c] + table[4 + a][c]) + (table[8 + a][c] + table[12 + a][c]);
+  }
+  EACH(c, COLUMNS) {
+    EACH(b, 2) {
+      rows[0][b][c] = first[2 * b][c] + first[2 * b + 1][c];
+      rows[1][b][c] = first[b][c] + first[2 + b][c];
+      rows[2][b][c] = last[2 * b][c] + last[2 * b + 1][c];
+      rows[3][b][c] = last[b][c] + last[2 + b][c];
+    }
+  }
+}
+
+/* Adds to each sample's sums the rows of its tokens. */
+static void sum_tokens(int64_t T, int64_t n, const row *products, REAL (*factor)[2], heads (*weights)[2],
+                       const uint8_t *bits, row *restrict sums) {
+  int64_t G = (T + 7) / 8;
+  EACH(g, G) {
+    row rows[8][2], high[16], low[16];
+    EACH(q, 8) EACH(b, 2) {
+      int64_t t = 8 * g + q;
+      if (t < T)
+        weigh(products[t], products[T + b], factor[t][b], weights[t][b], rows[q][b]);
+      else
+        memset(rows[q][b], 0, sizeof(row));
+    }
+    tabulate(rows, high);
+    tabulate(rows + 4, low);
+    EACH(i, n) {
+      uint8_t byte = bits[i * G + g];
+      const REAL *restrict x = high[byte >> 4], *restrict y = low[byte & 15];
+      EACH(c, COLUMNS) sums[i][c] += x[c] + y[c];
+    }
+  }
+}
+
+/* Attention outputs [R][n][d], channels as torch has them ([H, d / H]), and what the backward pass needs:
+   reciprocal normalisers [R][n][H], factors [R][T][2], weights [R][T][2][H] and [CLS]'s own [R][H].
+   products: [R][T + 2][C]; cls: [R][C]; bits: [R or 1][n][G], with shared = 1 if all runs have the same. */
+int attend(int64_t R, int64_t T, int64_t n, int64_t shared, const vector *embedding, const row *products,
+           const row *cls, const uint8_t *bits, REAL (*factor)[2], heads (*weights)[2], heads *cls_weights,
+           heads *reciprocal, REAL *output) {
+  row *sums = malloc(n * sizeof(row));
+  if (!sums) return 1;
+  EACH(r, R) {
+    heads shift;
+    memcpy(shift, cls[r] + WIDTH, sizeof(heads));
+    score(T, embedding, products, factor, weights, shift);
+    EACH(h, HEADS) shift[h] -= HEADROOM;
+    EACH(t, T) EACH(b, 2) EACH(h, HEADS) weights[t][b][h] = EXP(weights[t][b][h] - shift[h]);
+    EACH(h, HEADS) cls_weights[r][h] = EXP(cls[r][WIDTH + h] - shift[h]);
+    row own, zero = {0};
+    weigh(cls[r], zero, 1, cls_weights[r], own);
+    EACH(i, n) memcpy(sums[i], own, sizeof(row));
+    sum_tokens(T, n, products, factor, weights, bits, sums);
+    EACH(i, n) {
+      EACH(h, HEADS) reciprocal[i][h] = 1 / sums[i][WIDTH + h];
+      EACH(h, HEADS) EACH(j, PER_HEAD) output[i * WIDTH + h * PER_HEAD + j] = sums[i][j * HEADS + h] * reciprocal[i][h];
+    }
+    embedding += T + 2, products += T + 2, factor += T, weights += T, reciprocal += n, output += n * WIDTH;
+    if (!shared) bits += n * ((T + 7) / 8);
+  }
+  free(sums);
+  return 0;
+}
+
+/* From the gradient of a token's row [w * v; w]: adds that of its columns before the factor to d_columns and returns
+   that of the factor. */
+static REAL weigh_backward(const REAL *restrict d_row, const REAL *restrict by_position, const REAL *restrict by_bit,
+                           REAL factor, const REAL *restrict weights, REAL *restrict d_columns) {
+  heads along = {0}, scale;
+  REAL d_factor = 0;
+  EACH(h, HEADS) scale[h] = weights[h] * factor;
+  EACH(j, PER_HEAD) EACH(h, HEADS) {
+    int64_t c = j * HEADS + h;
+    along[h] += d_row[c] * (by_position[c] + by_bit[c]);
+    d_columns[c] += d_row[c] * scale[h];
+  }
+  EACH(h, HEADS) {
+    int64_t c = WIDTH + h;
+    REAL d_score = (d_row[c] + along[h] * factor) * weights[h];
+    d_factor += weights[h] * along[h] + d_score * (by_position[c] + by_bit[c]);
+    d_columns[c] += d_score * factor;
+  }
+  return d_factor;
+}
+
+/* From d_output [R][n][d]: replaces products by their gradients and factors by those of the variances, and gives
+   [CLS]'s d_cls [R][C]. */
+int attend_backward(int64_t R, int64_t T, int64_t n, const REAL *d_output, const REAL *output, const heads *reciprocal,
+                    const row *cls, const heads *cls_weights, const uint8_t *bits, row *products, REAL (*factor)[2],
+                    heads (*weights)[2], row *d_cls) {
+  int64_t G = (T + 7) / 8;
+  row *d_sums = malloc(n * sizeof(row));
+  if (!d_sums) return 1;
+  EACH(r, R) {
+    row total = {0}, zero = {0}, by_bit[2], d_by_bit[2] = {{0}, {0}};
+    EACH(i, n) {
+      heads along = {0};
+      EACH(h, HEADS) EACH(j, PER_HEAD) {
+        int64_t c = i * WIDTH + h * PER_HEAD + j;
+        REAL d = d_output[c] * reciprocal[i][h];
+        d_sums[i][j * HEADS + h] = d;
+        along[h] += d * output[c];
+      }
+      EACH(h, HEADS) d_sums[i][WIDTH + h] = -along[h];
+      EACH(c, COLUMNS) total[c] += d_sums[i][c];
+    }
+    memset(d_cls[r], 0, sizeof(row));
+    weigh_backward(total, cls[r], zero, 1, cls_weights[r], d_cls[r]);
+    memcpy(by_bit, products[T], sizeof by_bit);
+    EACH(g, G) {
+      row rows[8][2], high[16], low[16];
+      memset(high, 0, sizeof high);
+      memset(low, 0, sizeof low);
+      EACH(i, n) {
+        uint8_t byte = bits[i * G + g];
+        REAL *restrict x = high[byte >> 4], *restrict y = low[byte & 15];
+        const REAL *restrict d = d_sums[i];
+        EACH(c, COLUMNS) x[c] += d[c];
+        EACH(c, COLUMNS) y[c] += d[c];
+      }
+      distribute(high, rows);
+      distribute(low, rows + 4);
+      for (int64_t q = 0, t = 8 * g; q < 8 && t < T; q++, t++) {
+        row d_columns = {0};
+        EACH(b, 2) {
+          row d_column = {0};
+          REAL f = factor[t][b];
+          REAL d_factor = weigh_backward(rows[q][b], products[t], by_bit[b], f, weights[t][b], d_column);
+          factor[t][b] = -d_factor * f * f * f / 2; /* the factor is variance^(-1/2) */
+          EACH(c, COLUMNS) {
+            d_columns[c] += d_column[c];
+            d_by_bit[b][c] += d_column[c];
+          }
+        }
+        memcpy(products[t], d_columns, sizeof(row));
+      }
+    }
+    memcpy(products[T], d_by_bit, sizeof d_by_bit);
+    d_output += n * WIDTH, output += n * WIDTH, reciprocal += n, products += T + 2, factor += T, weights += T;
+    bits += n * G;
+  }
+  free(d_sums);
+  return 0;
+}
+
+/* Adds to d_embedding [R][T + 2][d] what the tokens' variances [R][T][2] contribute: 2 / d of the centred token. */
+int variance_backward(int64_t R, int64_t T, const vector *embedding, REAL (*d_variance)[2], vector *d_embedding) {
+  EACH(r, R) {
+    vector position, bits[2], d_bits[2] = {{0}, {0}};
+    REAL total[2] = {0, 0};
+    EACH(b, 2) centre(embedding[T + b], bits[b]);
+    EACH(t, T) {
+      REAL zero = d_variance[t][0] * 2 / WIDTH, one = d_variance[t][1] * 2 / WIDTH;
+      centre(embedding[t], position);
+      EACH(c, WIDTH) {
+        d_embedding[t][c] += (zero + one) * position[c] + zero * bits[0][c] + one * bits[1][c];
+        d_bits[0][c] += zero * position[c];
+        d_bits[1][c] += one * position[c];
+      }
+      total[0] += zero, total[1] += one;
+    }
+    EACH(b, 2) EACH(c, WIDTH) d_embedding[T + b][c] += d_bits[b][c] + total[b] * bits[b][c];
+    embedding += T + 2, d_variance += T, d_embedding += T + 2;
+  }
+  return 0;
+}

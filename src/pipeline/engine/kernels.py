@@ -1,0 +1,88 @@
+"""Compiles and calls the C functions of kernels.c.
+
+They are compiled when they are first needed, for this machine's processor and one architecture, with the machine's C
+compiler (``cc``, or the one that the environment variable CC names), and kept in the user's cache folder. Without a
+compiler :func:`kernels` gives None and attention takes the same way as on a GPU.
+"""
+
+import ctypes
+import hashlib
+import logging
+import os
+import platform
+import shlex
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+log = logging.getLogger(__name__)
+
+SOURCE = Path(__file__).with_name("kernels.c")
+# as fast as -ffast-math where it matters here, but NaN and infinity stay what they are
+MATH = ["-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-fassociative-math", "-freciprocal-math"]
+FLAGS = ["-O3", "-march=native", "-std=gnu11", "-shared", "-fPIC", *MATH]
+REAL = {torch.float32: "float", torch.float64: "double"}
+
+
+class Kernels:
+    """The functions of a compiled library; tensors are passed as pointers, numbers as int64."""
+
+    def __init__(self, library: ctypes.CDLL) -> None:
+        self._library = library
+
+    def __call__(self, name: str, *arguments: Tensor | int) -> None:
+        """Calls a function.
+
+        Raises:
+            MemoryError: the function could not allocate what it needs.
+        """
+        values = [
+            ctypes.c_void_p(value.data_ptr()) if isinstance(value, Tensor) else ctypes.c_int64(value)
+            for value in arguments
+        ]
+        if self._library[name](*values):
+            raise MemoryError(f"{name} of {SOURCE.name}")
+
+
+@cache
+def kernels(dtype: torch.dtype, width: int, heads: int, headroom: float) -> Kernels | None:
+    """The functions for an architecture, or None (with a warning) if they cannot be compiled here."""
+    macros = [f"-DREAL={REAL[dtype]}", f"-DWIDTH={width}", f"-DHEADS={heads}", f"-DHEADROOM={headroom}"]
+    compiler = shlex.split(os.environ.get("CC", "cc"))
+    command = [*compiler, *FLAGS, *macros]
+    key = hashlib.sha256("\0".join([*command, SOURCE.read_text(), _processor()]).encode()).hexdigest()[:24]
+    library = _cache_folder() / f"kernels-{key}.so"
+    try:
+        if not library.exists():
+            _compile(command, library)
+        return Kernels(ctypes.CDLL(str(library)))
+    except (OSError, subprocess.CalledProcessError) as error:
+        reason = error.stderr.strip() if isinstance(error, subprocess.CalledProcessError) else error
+        log.warning("training will be slower: the C compiler %r could not be used: %s", compiler[0], reason)
+        return None
+
+
+def _compile(command: list[str], library: Path) -> None:
+    """Compiles next to the library and renames, since other processes may be doing the same."""
+    library.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=library.parent) as folder:
+        output = Path(folder, library.name)
+        subprocess.run([*command, str(SOURCE), "-o", str(output), "-lm"], check=True, capture_output=True, text=True)
+        output.replace(library)
+
+
+def _processor() -> str:
+    """What -march=native depends on: the processor's name and abilities."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if not cpuinfo.exists():
+        return platform.processor() + platform.machine()
+    names = ("model name", "flags", "Features", "CPU part")
+    return "\n".join(sorted({line for line in cpuinfo.read_text().splitlines() if line.startswith(names)}))
+
+
+def _cache_folder() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sparse-attention-pipeline"

@@ -1,0 +1,151 @@
+"""The benchmarks: rivals that train the same runs, rows with finite numbers, and what the report says of them."""
+
+import json
+from contextlib import nullcontext
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import compare
+import large
+import report
+from engine import direct_operations, engine_step
+from pipeline.storage import write_frame
+from rivals import plain
+from workers import Measurement, Mode, operations
+
+STEPS = {"engine": engine_step} | {name: step for name, (step, _) in compare.RIVALS.items()}
+
+
+def losses(step, steps: int = 10) -> np.ndarray:
+    return np.array([np.asarray(step()) for _ in range(steps)])
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_everyone_follows_the_plain_modules_trajectory(name):
+    cell = (7, 6, 2, torch.float64)
+    with _float64(name):
+        ours = losses(STEPS[name](*cell))
+    expected = losses(plain(*cell))
+    assert expected[-1].max() < expected[0].min()
+    np.testing.assert_allclose(ours, expected, rtol=1e-9)
+
+
+def _float64(name: str):
+    if "jax" not in name:
+        return nullcontext()
+    return pytest.importorskip("jax").enable_x64(True)
+
+
+def test_direct_operations_are_those_of_the_direct_forms_products():
+    T, n, d, m, columns = 20, 7, 64, 64, 64 + 16
+
+    def weight(*shape: int) -> torch.Tensor:
+        return torch.rand(shape, requires_grad=True)
+
+    def direct_form() -> None:
+        table = weight(T + 2, d) @ weight(d, columns)
+        attention = torch.zeros(n, 2 * T) @ torch.cat([table[:-2], table[:-2]])
+        (attention[:, :d] @ weight(d, d) @ weight(d, m) @ weight(m, d)).sum().backward()
+
+    assert direct_operations(T, n) == operations(direct_form)
+
+
+def test_a_cell_gives_a_row_for_each_implementation(monkeypatch):
+    """In processes of their own, at the smallest size."""
+    monkeypatch.setattr(compare, "RIVALS", {"plain": (plain, (1,))})
+    monkeypatch.setattr(compare, "PEAK_SIZES", (8,))
+    rows = compare.rows((4, 2), Mode(processes=1, threads=1), rounds=1)
+    assert [(row["implementation"], row["runs"]) for row in rows] == [("engine", 50), ("plain", 1)]
+    for row in rows:
+        assert row.keys() == {*report.CASE, "rounds", *report.STEP_COLUMNS} - {"times_engine"}
+        numbers = [value for name, value in row.items() if name != "implementation"]
+        assert np.isfinite(numbers).all()
+        assert min(numbers) > 0
+
+
+def test_a_row_is_per_run_of_the_machine_and_shares_are_per_process(monkeypatch):
+    def measure(makers, mode, rounds):
+        products = [key for key in makers if key[0] == compare.PEAK]
+        return {key: Measurement(1e-3, 2**20, 1e6) for key in makers} | {
+            key: Measurement(2 * key[1] ** 3 / 1e10, 0, 0) for key in products
+        }
+
+    monkeypatch.setattr(compare, "measure", measure)
+    row = compare.rows((100, 50), Mode(processes=2, threads=1), rounds=3)[0]
+    assert (row["runs"], row["peak_memory_mib"]) == (50, 1)
+    assert row["ms_per_step_per_run"] == pytest.approx(1 / 50 / 2)
+    assert row["share_of_peak"] == pytest.approx(1e6 / 1e7)
+    assert row["effective_share_of_peak"] == pytest.approx(50 * direct_operations(100, 50) / 1e7)
+
+
+def test_large_gives_a_row_for_each_context_length(monkeypatch):
+    def measure(makers, mode, rounds):
+        return {T: Measurement(maker.args[0] / 1e3, 3 * 2**20, 1.0) for T, maker in makers.items()}
+
+    monkeypatch.setattr(large, "measure", measure)
+    assert large.rows((10, 20), rounds=2) == [
+        {"T": T, "n": 100, "rounds": 2, "ms_per_step": float(T), "peak_memory_mib": 3} for T in (10, 20)
+    ]
+
+
+def steps_table(**times: float) -> pd.DataFrame:
+    """The rows of one case with the times of each implementation by its number of runs, such as rival4."""
+    rows = [
+        {"implementation": name[:-1], "runs": int(name[-1]), "ms_per_step_per_run": time, "T": 100, "n": 50}
+        for name, time in times.items()
+    ]
+    shares = {"share_of_peak": 0.25, "effective_share_of_peak": 0.5, "peak_memory_mib": 7}
+    return pd.DataFrame(rows).assign(processes=1, threads=1, rounds=3, **shares)
+
+
+@pytest.mark.parametrize(
+    ("times", "order", "said"),
+    [
+        ({"engine5": 0.5, "rival1": 12.0, "rival4": 10.0}, ["engine", "rival"], "takes 20 times"),
+        ({"engine5": 0.5, "rival1": 9.9, "other1": 11.0}, ["engine", "rival", "other"], "the goal of 20 is not met"),
+        ({"engine5": 0.5, "rival1": 0.25}, ["rival", "engine"], "takes 0.5 times"),
+    ],
+)
+def test_a_rival_is_judged_by_its_fastest_and_may_win(times, order, said):
+    best = report.fastest(steps_table(**times))
+    assert list(best["implementation"]) == order
+    assert said in report.verdict(best)
+    assert ("the goal of 20 is met" in report.verdict(best)) == (times.get("rival4") == 10.0)
+
+
+def large_table() -> pd.DataFrame:
+    T = np.array(large.CONTEXT_LENGTHS)
+    return pd.DataFrame({"T": T, "n": 100, "ms_per_step": 2 + 0.003 * T, "peak_memory_mib": 5.0 * T**2})
+
+
+def test_growth_is_recovered():
+    growth, constant = report.line(large_table(), "ms_per_step")
+    assert (growth, constant) == (pytest.approx(0.003), pytest.approx(2))
+    assert report.slope(large_table(), "peak_memory_mib") == pytest.approx(2)
+
+
+def test_numbers_have_three_digits_and_no_exponent():
+    assert [report.digits(x) for x in (0.012345, 1.0, 38.449, 1234567.0)] == ["0.0123", "1", "38.4", "1230000"]
+
+
+def test_the_page_and_the_figures_are_written(tmp_path, monkeypatch):
+    manifest = {"commit": "0123456789ab", "uncommitted_changes": True, "machine": {"processor": "A1", "cores": 3}}
+    monkeypatch.setattr(report, "publish", partial(_publish, json.dumps(manifest)))
+    write_frame(steps_table(engine5=0.5, rival1=12.0), tmp_path / "tables/steps.parquet")
+    write_frame(large_table(), tmp_path / "tables/large.parquet")
+    page = report.write(tmp_path, tmp_path)
+    assert (tmp_path / "table.md").read_text(encoding="utf-8") == page
+    assert "`make bench` at commit 012345678 with uncommitted changes; A1, 3 cores; torch" in page
+    assert "## T = 100, n = 50; 1 process of 1 thread" in page
+    assert "| rival | 1 | 12 | 24 | 25 % | 50 % | 7 |" in page
+    assert "Time: 2 ms + T · 3 µs, at most 0% off" in page
+    assert "| 100000 | 302 |" in page
+    assert {path.name for path in (tmp_path / "figures").glob("*.svg")} == {"steps.svg", "large.svg"}
+
+
+def _publish(manifest: str, results, target, command) -> None:
+    (target / "manifest.json").write_text(manifest)

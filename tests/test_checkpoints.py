@@ -1,0 +1,184 @@
+"""Checkpoints: a job that was interrupted goes on to the rows of one that was not; what is not its own is ignored."""
+
+import json
+import logging
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from pipeline.config import Dropout, Training, Transformer
+from pipeline.datasets import write_holdout
+from pipeline.engine import checkpoints
+from pipeline.engine.checkpoints import Checkpoint
+from pipeline.jobs import train
+from pipeline.jobs.dataset import draw_block
+from pipeline.sampling import draw_holdout
+from pipeline.storage import read_frame
+
+CELL = {"function": "and", "k": 2, "T": 10, "n": 20}
+MODEL = Transformer(width=8, heads=2, mlp_width=8, init_std=0.1)
+TRAINING = Training(learning_rate=2e-2, max_steps=60, eval_every=5)
+VARIANTS = {
+    "full batch": (MODEL, TRAINING),
+    "minibatches and dropout": (
+        MODEL.model_copy(update={"dropout": Dropout(attention=0.1, residual=0.1, mlp=0.1)}),
+        TRAINING.model_copy(update={"batch_size": 7, "optimiser": "adamw"}),
+    ),
+    "fresh samples": (MODEL, TRAINING.model_copy(update={"samples": "fresh", "schedule": "cosine"})),
+}
+
+
+class Interruption(Exception):
+    """Stands for whatever ends a job."""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with the data of a block of five seeds."""
+    write_holdout(draw_holdout("and", 2, 10, 100), tmp_path / "holdout.parquet")
+    spec = {"cell": CELL, "seeds": "0-4", "reject_ambiguous": True, "max_redraws": 100}
+    draw_block(spec, tmp_path / "holdout.parquet", tmp_path / "data.parquet")
+    return tmp_path
+
+
+def specification(model: Transformer, training: Training) -> dict:
+    settings = {"model": model.model_dump(mode="json"), "training": training.model_dump(mode="json")}
+    return {"cell": CELL | {"data": "small", "model": "tiny", "training": "short"}, **settings}
+
+
+def paths(folder: Path, name: str) -> dict[str, Path]:
+    inputs = {"dataset": folder / "data.parquet", "holdout": folder / "holdout.parquet"}
+    return inputs | {"output": folder / f"{name}.parquet", "checkpoint": folder / "checkpoints" / f"{name}.pt"}
+
+
+def rows(folder: Path, name: str, spec: dict) -> pd.DataFrame:
+    """The results of the job, whether it begins or goes on."""
+    train.train_block(spec, **paths(folder, name), device=torch.device("cpu"))
+    return read_frame(paths(folder, name)["output"])
+
+
+def interrupt(monkeypatch, evaluation: int) -> None:
+    """Ends the next job at an evaluation, counted over its stacks from 1."""
+    report, count = train.Progress.report, iter(range(1, 1000))
+
+    def interrupted(self, training):
+        report(self, training)
+        if next(count) == evaluation:
+            raise Interruption
+
+    monkeypatch.setattr(train.Progress, "report", interrupted)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_an_interrupted_job_ends_with_the_rows_of_an_undisturbed_one(folder, variant, monkeypatch, caplog):
+    """It is interrupted twice, once in each of its stacks, with runs gone from both."""
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(train, "runs_per_stack", lambda model, n, device: 3)
+    spec = specification(*VARIANTS[variant])
+    undisturbed = rows(folder, "undisturbed", spec)
+    assert not paths(folder, "undisturbed")["checkpoint"].exists()
+    monkeypatch.setattr(checkpoints, "SAVE_SECONDS", 0.0)
+    first, second = undisturbed["steps"][:3].sort_values() // 5, undisturbed["steps"][3:].sort_values() // 5
+    assert first.iloc[0] + 1 < first.iloc[2], "a run should leave the first stack before it ends"
+    assert second.iloc[0] + 1 < second.iloc[1], "a run should leave the second stack before it ends"
+    for evaluation in (first.iloc[0] + 2, first.iloc[2] - first.iloc[0] - 1 + second.iloc[0] + 2):
+        with monkeypatch.context() as patch:
+            interrupt(patch, evaluation)
+            with pytest.raises(Interruption):
+                rows(folder, "interrupted", spec)
+        assert paths(folder, "interrupted")["checkpoint"].exists()
+    resumed = rows(folder, "interrupted", spec)
+    assert resumed.map(repr).equals(undisturbed.map(repr))
+    assert f"goes on from step {5 * (first.iloc[0] + 1)}" in caplog.text
+    assert f"goes on from step {5 * (second.iloc[0] + 1)}" in caplog.text
+    assert not paths(folder, "interrupted")["checkpoint"].exists()
+
+
+def test_a_killed_process_ends_with_the_rows_of_an_undisturbed_one(folder):
+    spec = specification(*VARIANTS["minibatches and dropout"])
+    undisturbed = rows(folder, "undisturbed", spec)
+    options = [f"--{name}={path}" for name, path in paths(folder, "killed").items()]
+    options += ["--spec", json.dumps(spec), f"--log={folder / 'job.log'}", "--device=cpu", "--threads=1"]
+    killer = """if True:
+        import os, signal
+        from pipeline.engine import checkpoints
+        from pipeline.jobs import train
+        checkpoints.SAVE_SECONDS = 0.0
+        train.Progress.report = lambda _, training: training.step == 25 and os.kill(os.getpid(), signal.SIGKILL)
+        train.main()"""
+    killed = subprocess.run([sys.executable, "-c", killer, *options])
+    assert killed.returncode == -signal.SIGKILL
+    assert not paths(folder, "killed")["output"].exists()
+    subprocess.run([sys.executable, "-m", "pipeline.jobs.train", *options], check=True, capture_output=True)
+    assert "goes on from step 20" in (folder / "job.log").read_text()
+    assert read_frame(paths(folder, "killed")["output"]).map(repr).equals(undisturbed.map(repr))
+
+
+def test_the_identity_of_a_job_is_that_of_its_settings_its_code_and_its_data(folder, monkeypatch):
+    spec, files = specification(MODEL, TRAINING), [folder / "data.parquet", folder / "holdout.parquet"]
+    identities = [train.identity(spec, *files), train.identity(specification(*VARIANTS["fresh samples"]), *files)]
+    write_holdout(draw_holdout("and", 2, 10, 101), folder / "holdout.parquet")
+    identities.append(train.identity(spec, *files))
+    monkeypatch.setattr(train, "fingerprint", lambda module, entry: "other code")
+    identities.append(train.identity(spec, *files))
+    assert len(set(identities)) == 4
+
+
+def saved(path: Path) -> dict:
+    """A checkpoint of a job called "one" with this content."""
+    content = {"finished": [], "stack": {"step": 3, "tensor": torch.arange(5.0), "curve": [0.1, None]}}
+    Checkpoint(path, lambda: "one").save(content)
+    return content
+
+
+def test_content_comes_back_as_it_was(tmp_path):
+    content = saved(tmp_path / "a" / "b.pt")
+    loaded = Checkpoint(tmp_path / "a" / "b.pt", lambda: "one").load()
+    assert loaded["stack"].pop("tensor").equal(content["stack"].pop("tensor"))
+    assert loaded == content
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["b.pt"]
+
+
+def spoil(data: bytes) -> dict[str, bytes]:
+    middle = len(data) // 2
+    flipped = data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+    return {"empty": b"", "seal": data[:32], "torn": data[:-20], "flipped": flipped, "longer": data + b"\0"}
+
+
+@pytest.mark.parametrize("damage", ["empty", "seal", "torn", "flipped", "longer"])
+def test_a_damaged_checkpoint_is_ignored(tmp_path, damage, caplog):
+    path = tmp_path / "checkpoint.pt"
+    saved(path)
+    path.write_bytes(spoil(path.read_bytes())[damage])
+    assert Checkpoint(path, lambda: "one").load() is None
+    assert f"{path} is damaged or of another job: training starts anew" in caplog.text
+
+
+def test_a_checkpoint_of_another_job_is_ignored_and_replaced(tmp_path, caplog):
+    path = tmp_path / "checkpoint.pt"
+    saved(path)
+    other = Checkpoint(path, lambda: "two")
+    assert other.load() is None
+    assert "of another job" in caplog.text
+    other.save({"finished": []})
+    assert other.load() == {"finished": []}
+    other.remove()
+    other.remove()
+    assert other.load() is None
+
+
+def test_saves_are_a_minute_apart(tmp_path, monkeypatch):
+    now = 1000.0
+    monkeypatch.setattr(checkpoints.time, "monotonic", lambda: now)
+    checkpoint = Checkpoint(tmp_path / "checkpoint.pt", lambda: "one")
+    due = []
+    for now in (1059.0, 1060.0, 1119.0, 1121.0):  # noqa: B007  (read by the clock)
+        due.append(checkpoint.due)
+        if checkpoint.due:
+            checkpoint.save({})
+    assert due == [False, True, False, True]
