@@ -27,7 +27,7 @@ test: env
 	pytest
 
 bench: env
-	python benchmarks/engine.py
+	python benchmarks
 
 lint: env
 	ruff check .

@@ -103,7 +103,8 @@ def test_a_killed_process_ends_with_the_rows_of_an_undisturbed_one(folder):
     spec = specification(*VARIANTS["minibatches and dropout"])
     undisturbed = rows(folder, "undisturbed", spec)
     options = [f"--{name}={path}" for name, path in paths(folder, "killed").items()]
-    options += ["--spec", json.dumps(spec), f"--log={folder / 'job.log'}", "--device=cpu", "--threads=1"]
+    options += ["--spec", json.dumps(spec), f"--log={folder / 'job.log'}", "--device=cpu"]
+    options += ["--precision=float32", "--threads=1"]
     killer = """if True:
         import os, signal
         from pipeline.engine import checkpoints

@@ -389,6 +389,9 @@ class Compute(Section):
     device: Literal["cpu", "cuda", "auto"] = Field(
         "cpu", description="Where the training runs; `auto`: on a GPU if there is one."
     )
+    precision: Literal["float32", "tf32"] = Field(
+        "float32", description="Of matrix products on a GPU; `tf32` is faster and keeps about three digits."
+    )
 
 
 class Config(Section):

@@ -83,7 +83,9 @@ def write_training_sets(sets: list[TrainingSet], path: Path) -> None:
     """Writes training sets of one cell, a row a seed; the three bit arrays are packed along their last axis."""
     labels = ("labels", "holdout_labels")
     rows = [
-        vars(one) | {"inputs": memoryview(one.inputs.data).cast("B")} | {name: _pack(getattr(one, name)) for name in labels}
+        vars(one)
+        | {"inputs": memoryview(one.inputs.data).cast("B")}
+        | {name: _pack(getattr(one, name)) for name in labels}
         for one in sets
     ]
     first = sets[0]

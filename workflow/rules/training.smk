@@ -17,6 +17,7 @@ rule train:
     threads: 1  # a job a core: products this small gain nothing from more threads
     resources:
         device=CONFIG.compute.device,  # where a run is computed is no reason to compute it again
+        precision=CONFIG.compute.precision,
     params:
         spec=lambda w: targets.training_spec(
             CONFIG,
@@ -35,4 +36,5 @@ rule train:
         checkpoint="results/checkpoints/{data}/{function}/{model}/{training}/k{k}/T{T}/n{n}/seeds{seeds}.pt",
     shell:
         "python -m pipeline.jobs.train --spec {params.spec:q} --dataset {input.dataset} --holdout {input.holdout}"
-        " --output {output} --checkpoint {params.checkpoint} --log {log} --device {resources.device} --threads {threads}"
+        " --output {output} --checkpoint {params.checkpoint} --log {log} --device {resources.device}"
+        " --precision {resources.precision} --threads {threads}"

@@ -34,46 +34,46 @@ typedef REAL row[COLUMNS];
 typedef REAL heads[HEADS];
 typedef REAL vector[WIDTH];
 
-static REAL centre(const REAL *x, REAL *centred) {
-  REAL mean = 0;
-  EACH(c, WIDTH) mean += x[c];
-  mean /= WIDTH;
-  EACH(c, WIDTH) centred[c] = x[c] - mean;
-  return mean;
-}
-
-static REAL dot(const REAL *x, const REAL *y) {
+static void centre(const REAL *restrict x, REAL *restrict centred) {
   REAL sum = 0;
-  EACH(c, WIDTH) sum += x[c] * y[c];
-  return sum;
+  EACH(c, WIDTH) sum += x[c];
+  EACH(c, WIDTH) centred[c] = x[c] - sum / WIDTH;
 }
 
-/* Each token's LayerNorm factor [T][2], its scores [T][2] and the largest score of all. */
-static void score(int64_t T, const vector *embedding, const row *products, REAL (*factor)[2], heads (*scores)[2],
-                  REAL *restrict largest) {
-  vector position, bits[2];
-  REAL of_bit[2];
+/* Each token's LayerNorm factor [T][2], its scores [T][2] and the largest score of all. One pass over an embedding: its
+   mean is small beside its spread, since LayerNorm gives it no gradient, so E[x^2] - E[x]^2 loses no digits. */
+static void score(int64_t T, const vector *restrict embedding, const row *restrict products,
+                  REAL (*restrict factor)[2], heads (*restrict scores)[2], REAL *restrict largest) {
+  vector bits[2];
+  REAL of_bit[2] = {0, 0};
   EACH(b, 2) {
     centre(embedding[T + b], bits[b]);
-    of_bit[b] = dot(bits[b], bits[b]);
+    EACH(c, WIDTH) of_bit[b] += bits[b][c] * bits[b][c];
   }
   EACH(t, T) {
-    centre(embedding[t], position);
-    REAL of_position = dot(position, position);
+    REAL sum = 0, squares = 0, dots[2] = {0, 0};
+    EACH(c, WIDTH) {
+      REAL x = embedding[t][c];
+      sum += x, squares += x * x;
+      dots[0] += x * bits[0][c], dots[1] += x * bits[1][c];
+    }
     EACH(b, 2) {
-      REAL variance = (of_position + 2 * dot(position, bits[b]) + of_bit[b]) / WIDTH;
+      REAL variance = (squares - sum * sum / WIDTH + 2 * dots[b] + of_bit[b]) / WIDTH;
       REAL f = 1 / (REAL)sqrt(variance + EPSILON);
-      heads s;
-      EACH(h, HEADS) s[h] = f * (products[t][WIDTH + h] + products[T + b][WIDTH + h]);
-      EACH(h, HEADS) largest[h] = s[h] > largest[h] ? s[h] : largest[h];
-      memcpy(scores[t][b], s, sizeof(heads));
+      const REAL *by_position = products[t] + WIDTH, *by_bit = products[T + b] + WIDTH;
+      EACH(h, HEADS) {
+        REAL s = f * (by_position[h] + by_bit[h]);
+        scores[t][b][h] = s;
+        largest[h] = s > largest[h] ? s : largest[h];
+      }
       factor[t][b] = f;
     }
   }
 }
 
 /* A token's row [w * v; w]. */
-static void weigh(const REAL *by_position, const REAL *by_bit, REAL factor, const REAL *weights, REAL *weighted) {
+static void weigh(const REAL *restrict by_position, const REAL *restrict by_bit, REAL factor,
+                  const REAL *restrict weights, REAL *restrict weighted) {
   heads scale;
   EACH(h, HEADS) scale[h] = weights[h] * factor;
   EACH(j, PER_HEAD) EACH(h, HEADS) {

@@ -164,8 +164,9 @@ def choose_device(name: str) -> torch.device:
 def main() -> None:
     """The job's command."""
     paths = ("dataset", "holdout", "output", "checkpoint")
-    given = arguments.parse(__doc__, *paths, device={}, threads={"type": int})
+    given = arguments.parse(__doc__, *paths, device={}, precision={}, threads={"type": int})
     torch.set_num_threads(given.threads)
+    torch.set_float32_matmul_precision("high" if given.precision == "tf32" else "highest")
     keep_freed_memory()
     train_block(given.spec, *(getattr(given, name) for name in paths), choose_device(given.device))
 
