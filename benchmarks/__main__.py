@@ -26,7 +26,8 @@ def main() -> None:
     )
     parser.add_argument("--to", type=Path, default=Path("docs/results/bench"), help="where tables and figures go")
     given = parser.parse_args()
-    steps = [row for mode in given.modes for cell in compare.CELLS for row in compare.rows(cell, mode, given.rounds)]
+    cells = [(cell, mode) for mode in given.modes for cell in compare.CELLS + compare.ENGINE_CELLS]
+    steps = [row for cell, mode in cells for row in compare.rows(cell, mode, given.rounds)]
     write_frame(pd.DataFrame(steps), RESULTS / "tables/steps.parquet")
     write_frame(pd.DataFrame(large.rows(large.CONTEXT_LENGTHS, given.rounds)), RESULTS / "tables/large.parquet")
     print(report.write(RESULTS, given.to))

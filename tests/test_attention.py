@@ -4,61 +4,74 @@ import logging
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from packing import packed
 from pipeline.engine import kernels
-from pipeline.engine.attention import FusedAttention, Inputs, PlainAttention, attend
+from pipeline.engine.attention import PARAMETERS, FusedAttention, PlainAttention, attend
 from pipeline.engine.packing import unpack
+from pipeline.engine.parameters import ParameterStack
+from pipeline.engine.transformer import Transformer
 
 TOLERANCE = {torch.float32: 2e-4, torch.float64: 1e-11}
 
 
-def random_inputs(runs, context_length, width, heads, dtype=torch.float64, sharpness=1.0, seed=0) -> Inputs:
+def random_stack(runs, context_length, width, heads, dtype=torch.float64, sharpness=1.0, seed=0) -> ParameterStack:
+    model = Transformer(context_length, width, heads, mlp_width=1, init_std=0.02)
     generator = torch.Generator().manual_seed(seed)
-
-    def normal(*shape: int) -> torch.Tensor:
-        return torch.randn(*shape, generator=generator, dtype=torch.float64).to(dtype)
-
-    inputs = Inputs(
-        normal(runs, context_length + 2, width),
-        normal(runs, width + heads, width) / width**0.5,
-        normal(runs, width + heads),
-        normal(runs, width),
-    )
-    inputs.projection[:, width:] *= sharpness
-    return inputs
+    size = runs * sum(torch.Size(shape).numel() for shape in model.shapes.values())
+    stack = ParameterStack(model.shapes, torch.randn(size, generator=generator, dtype=torch.float64).to(dtype))
+    for name in ("query_weight", "key_weight", "value_weight"):
+        stack[name].div_(width**0.5)
+    stack["query_weight"].mul_(sharpness)
+    return stack
 
 
 def random_bits(runs, n, context_length, seed=0) -> torch.Tensor:
     return torch.rand(runs, n, context_length, generator=torch.Generator().manual_seed(seed)) < 0.7
 
 
-def by_sequences(inputs: Inputs, bits: torch.Tensor, heads: int) -> torch.Tensor:
+def by_sequences(p: ParameterStack, bits: torch.Tensor, heads: int) -> torch.Tensor:
     """Attention over n sequences of T + 1 tokens, [CLS] first."""
-    width = inputs.embedding.shape[2]
-    position, bit = inputs.embedding[:, None, :-2], inputs.embedding[:, None, -2:]
+    width = p["cls"].shape[1]
+    position, bit = p["embedding"][:, None, :-2], p["embedding"][:, None, -2:]
     tokens = position + torch.where(bits.unsqueeze(-1), bit[:, :, 1:], bit[:, :, :1])
-    normed = torch.nn.functional.layer_norm(tokens, [width])
-    rows = normed @ inputs.projection.mT.unsqueeze(1)
-    rows = torch.cat([inputs.cls[:, None, None].expand(*rows.shape[:2], 1, -1), rows], 2)
-    values, scores = rows[..., :width].unflatten(-1, (-1, heads)), rows[..., width:]
-    attended = (scores.softmax(2).unsqueeze(-2) * values).sum(2)  # [R, n, d / H, H]
-    return attended.mT.flatten(2) + inputs.constant.unsqueeze(1)
+    cls = (p["cls"] + p["cls_position"])[:, None, None].expand(*tokens.shape[:2], 1, -1)
+    normed = F.layer_norm(torch.cat([cls, tokens], 2), [width])
+    normed = normed * p["attention_norm_gain"][:, None, None] + p["attention_norm_bias"][:, None, None]
+
+    def by_head(name: str, x: torch.Tensor) -> torch.Tensor:
+        return (x @ p[f"{name}_weight"].mT.unsqueeze(1)).unflatten(-1, (heads, -1)).transpose(2, 3)
+
+    query = by_head("query", normed[:, :, :1]) + p["query_bias"].unflatten(-1, (1, heads, 1, -1))
+    value = by_head("value", normed) + p["value_bias"].unflatten(-1, (1, heads, 1, -1))
+    weights = (query @ by_head("key", normed).mT / (width // heads) ** 0.5).softmax(-1)
+    return (weights @ value).flatten(2)
 
 
-def assert_agree(inputs: Inputs, bits: torch.Tensor) -> None:
+def gradients(attention: PlainAttention | FusedAttention, p: ParameterStack) -> ParameterStack:
+    """Of the sum of the outputs times numbers 1, 2, …, and of a residual stream."""
+    g = p.like(torch.zeros_like(p.flat))
+    d_output = torch.arange(1.0, attention.output[0].numel() + 1, dtype=p.flat.dtype) / attention.output[0].numel()
+    d_output = d_output.view(attention.output[0].shape).expand_as(attention.output)
+    attention.backward(d_output, torch.ones_like(p["cls"]), g)
+    return g
+
+
+def assert_agree(p: ParameterStack, heads: int, bits: torch.Tensor) -> None:
     """Outputs and gradients of the two ways agree."""
-    d_output = torch.randn(len(inputs.cls), bits.shape[1], inputs.embedding.shape[2], dtype=inputs.cls.dtype)
-    fused, plain = attend(inputs, packed(bits)), PlainAttention(inputs, packed(bits))
+    fused, plain = attend(p, heads, packed(bits)), PlainAttention(p, heads, packed(bits))
     assert isinstance(fused, FusedAttention)
-    tolerance = TOLERANCE[inputs.cls.dtype]
+    tolerance = TOLERANCE[p.flat.dtype]
     torch.testing.assert_close(fused.output, plain.output, rtol=tolerance, atol=tolerance)
-    gradients = (way.backward(d_output, torch.empty_like(inputs.embedding)) for way in (fused, plain))
-    for name, ours, theirs in zip(Inputs._fields, *gradients, strict=True):
-        scale = theirs.abs().max().item()
-        torch.testing.assert_close(ours, theirs, rtol=0, atol=tolerance * scale, msg=lambda m, n=name: f"{n}: {m}")
+    ours, theirs = gradients(fused, p), gradients(plain, p)
+    for name in ("embedding", *PARAMETERS):
+        scale = theirs[name].abs().max().item()
+        torch.testing.assert_close(
+            ours[name], theirs[name], rtol=0, atol=tolerance * scale, msg=lambda m, n=name: f"{n}: {m}"
+        )
 
 
 @settings(max_examples=40)
@@ -70,61 +83,72 @@ def assert_agree(inputs: Inputs, bits: torch.Tensor) -> None:
     seed=st.integers(0, 2**16),
 )
 def test_kernels_agree_with_torch(runs, n, context_length, shape, seed):
-    assert_agree(random_inputs(runs, context_length, *shape, seed=seed), random_bits(runs, n, context_length, seed))
+    stack = random_stack(runs, context_length, *shape, seed=seed)
+    assert_agree(stack, shape[1], random_bits(runs, n, context_length, seed))
 
 
 def test_kernels_agree_with_torch_in_float32():
-    assert_agree(random_inputs(3, 200, 64, 16, torch.float32), random_bits(3, 50, 200))
+    assert_agree(random_stack(3, 200, 64, 16, torch.float32), 16, random_bits(3, 50, 200))
 
 
 @pytest.mark.parametrize("sharpness", [10.0, 100.0])
 def test_kernels_agree_when_attention_is_nearly_one_hot(sharpness):
-    assert_agree(random_inputs(2, 30, 16, 4, sharpness=sharpness), random_bits(2, 40, 30))
+    assert_agree(random_stack(2, 30, 16, 4, sharpness=sharpness), 4, random_bits(2, 40, 30))
 
 
 @pytest.mark.parametrize("way", [attend, PlainAttention])
 @pytest.mark.parametrize("context_length", [1, 8, 13])
 def test_attention_over_the_table_is_attention_over_sequences(way, context_length):
-    inputs, bits = random_inputs(2, context_length, 12, 3), random_bits(2, 7, context_length)
-    expected = by_sequences(inputs, bits, heads=3)
-    torch.testing.assert_close(way(inputs, packed(bits)).output, expected, rtol=1e-10, atol=1e-10)
+    stack, bits = random_stack(2, context_length, 12, 3), random_bits(2, 7, context_length)
+    torch.testing.assert_close(way(stack, 3, packed(bits)).output, by_sequences(stack, bits, 3), rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("way", [attend, PlainAttention])
 def test_shared_samples_are_those_of_every_run(way):
-    inputs, bits = random_inputs(3, 20, 16, 4), random_bits(1, 25, 20)
-    shared, repeated = way(inputs, packed(bits)).output, way(inputs, packed(bits.expand(3, -1, -1))).output
+    stack, bits = random_stack(3, 20, 16, 4), random_bits(1, 25, 20)
+    shared, repeated = way(stack, 4, packed(bits)).output, way(stack, 4, packed(bits.expand(3, -1, -1))).output
     torch.testing.assert_close(shared, repeated, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("way", [attend, PlainAttention])
 def test_samples_without_the_most_attended_token_keep_their_weights_in_float32(way):
-    """Every sample lacks the token whose score is largest by about 130; its normaliser must not underflow."""
-    inputs = Inputs(
-        torch.tensor([[[1.0, 0.0, -1.0], [-1.0, 1.0, 0.0], [0.0, 0.0, 0.0], [0.0, -1.0, 1.0]]]),
-        torch.zeros(1, 4, 3),
-        torch.tensor([[5.0, 6.0, 7.0, 0.0]]),
-        torch.zeros(1, 3),
-    )
-    inputs.projection[0, :3] = torch.eye(3)
-    inputs.projection[0, 3, 0] = 106.0  # score about 130 of bit 0 at position 0, and -130 of bit 0 at position 1
-    bits = torch.tensor([[[True, True], [True, False]]])
-    output = way(inputs, packed(bits)).output
-    expected = by_sequences(Inputs(*(x.double() for x in inputs)), bits, heads=1)
-    torch.testing.assert_close(output.double(), expected, rtol=1e-4, atol=1e-4)
+    """All tokens of a sample score 120 below one that it does not have; its normaliser must not vanish."""
+    stack = random_stack(1, 2, 4, 1)
+    scores = _scores(stack)
+    cls, position, bit = (int(i) for i in (scores == scores.max()).nonzero()[0])
+    assert cls == 0, "the token with the largest score should be one of a bit"
+    bits = torch.ones(1, 1, 2, dtype=torch.bool)
+    bits[0, 0, position] = not bit
+    own = torch.stack([scores[1, 0, 0], *scores[0, [0, 1], bits[0, 0].long()]])
+    factor = 120 / (scores.max() - own.max())
+    for name in ("query_weight", "query_bias"):
+        stack[name].mul_(factor)
+    output = way(stack.like(stack.flat.float()), 1, packed(bits)).output
+    torch.testing.assert_close(output.double(), by_sequences(stack, bits, 1), rtol=1e-3, atol=1e-3)
+
+
+def _scores(p: ParameterStack) -> torch.Tensor:
+    """Of one run with one head and two positions: of the tokens [0, position, bit], of [CLS] [1, 0, 0]."""
+    tokens = torch.stack([p["embedding"][0, :2, None] + p["embedding"][0, None, 2:], torch.zeros(2, 2, 4).double()])
+    tokens[1] = p["cls"][0] + p["cls_position"][0]
+    normed = F.layer_norm(tokens, [4]) * p["attention_norm_gain"][0] + p["attention_norm_bias"][0]
+    query = p["query_weight"][0] @ normed[1, 0, 0] + p["query_bias"][0]
+    scores = normed @ p["key_weight"][0].T @ query / 2
+    scores[1].view(-1)[1:] = -torch.inf
+    return scores
 
 
 def test_a_run_that_is_not_finite_leaves_its_neighbours_alone():
-    inputs, bits = random_inputs(3, 20, 16, 4), random_bits(3, 10, 20)
-    whole = attend(inputs, packed(bits))
-    inputs.embedding[1, 3, 5] = torch.nan
-    broken = attend(inputs, packed(bits))
+    stack, bits = random_stack(3, 20, 16, 4), random_bits(3, 10, 20)
+    whole = attend(stack, 4, packed(bits))
+    expected = gradients(whole, stack)
+    stack["embedding"][1, 3, 5] = torch.nan
+    broken = attend(stack, 4, packed(bits))
     assert not broken.output[1].isfinite().any()
-    d_output = torch.ones_like(whole.output)
-    gradients = (way.backward(d_output, torch.empty_like(inputs.embedding)) for way in (broken, whole))
-    for ours, theirs in zip(*gradients, strict=True):
-        assert torch.equal(ours[[0, 2]], theirs[[0, 2]])
     assert torch.equal(broken.output[[0, 2]], whole.output[[0, 2]])
+    computed = gradients(broken, stack)
+    for name in ("embedding", *PARAMETERS):
+        assert torch.equal(computed[name][[0, 2]], expected[name][[0, 2]])
 
 
 def test_without_a_compiler_attention_goes_the_plain_way_and_says_so(monkeypatch, caplog, tmp_path):
@@ -132,7 +156,7 @@ def test_without_a_compiler_attention_goes_the_plain_way_and_says_so(monkeypatch
     monkeypatch.setenv("CC", "no-such-compiler")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with caplog.at_level(logging.WARNING):
-        attention = attend(random_inputs(1, 9, 8, 2), packed(random_bits(1, 3, 9)))
+        attention = attend(random_stack(1, 9, 8, 2), 2, packed(random_bits(1, 3, 9)))
     kernels.kernels.cache_clear()
     assert isinstance(attention, PlainAttention)
     assert "'no-such-compiler' could not be used" in caplog.text

@@ -132,6 +132,12 @@ def test_a_rival_is_judged_by_its_fastest_and_may_win(times, order, said):
     assert ("the goal of 20 is met" in report.verdict(best)) == (times.get("rival4") == 10.0)
 
 
+@pytest.mark.parametrize(("share", "outcome"), [(0.5, "met"), (0.499, "not met")])
+def test_a_case_without_rivals_is_judged_by_its_share_of_the_peak(share, outcome):
+    case = report.fastest(steps_table(engine5=0.5).assign(effective_share_of_peak=share))
+    assert report.verdict(case).endswith(f"the goal of 50 % is {outcome}.")
+
+
 def large_table() -> pd.DataFrame:
     T = np.array(large.CONTEXT_LENGTHS)
     return pd.DataFrame({"T": T, "n": 100, "ms_per_step": 2 + 0.003 * T, "peak_memory_mib": 5.0 * T**2})

@@ -1,4 +1,4 @@
-"""[CLS] attention over a table of distinct tokens.
+"""[CLS] attention over a table of distinct tokens, from the parameters to the attention output.
 
 A token is its bit and its position, so a run has only 2T + 1 distinct tokens. What attention needs of a token is a row
 of a table: its value vector v and its score s for [CLS]'s query, C = d + H columns. With w = exp(s - shift), the output
@@ -19,30 +19,30 @@ Shapes: R runs, T positions, n samples, d width, H heads, C = d + H columns, the
 [d / H, H] and then the scores; samples packed, uint8 [R, n, ⌈T/8⌉], or [1, n, ...] if all runs share them.
 """
 
-from typing import NamedTuple
+import math
 
 import torch
 from torch import Tensor
 
 from pipeline.engine.kernels import Kernels, kernels
-from pipeline.engine.layers import EPSILON
+from pipeline.engine.layers import EPSILON, Normalised
 from pipeline.engine.packing import unpack
+from pipeline.engine.parameters import ParameterStack
 
 # exp(shifted score) stays finite for the largest score and above the smallest normal number for scores this much
 # below it, twice over: a sample need not contain the token with the largest score.
 HEADROOM = {torch.float32: 60.0, torch.float64: 600.0}
 
-
-class Inputs(NamedTuple):
-    """What attention is a function of; also the gradients with respect to it."""
-
-    embedding: Tensor  # of the T positions, then of bit 0 and bit 1, [R, T + 2, d]
-    projection: Tensor  # from a normalised token to its row, [R, C, d]
-    cls: Tensor  # [CLS]'s row, [R, C]
-    constant: Tensor  # what is added to all values, channels as torch has them ([H, d / H]), [R, d]
+# What attention is a function of, beside the embedding of positions and bits.
+CLS = ["cls", "cls_position"]
+NORM = ["attention_norm_gain", "attention_norm_bias"]
+LINEAR = ["query_weight", "query_bias", "key_weight", "value_weight", "value_bias"]
+PARAMETERS = [*CLS, *NORM, *LINEAR]
 
 
-def attend(inputs: Inputs, samples: Tensor, keep: Tensor | None = None) -> "PlainAttention | FusedAttention":
+def attend(
+    p: ParameterStack, heads: int, samples: Tensor, keep: Tensor | None = None
+) -> "PlainAttention | FusedAttention":
     """Attention of [CLS] in every sample.
 
     Scores of one run and head may differ by up to about 140 in float32 (1300 in float64) between the largest of all
@@ -50,51 +50,51 @@ def attend(inputs: Inputs, samples: Tensor, keep: Tensor | None = None) -> "Plai
     finite.
 
     Args:
-        inputs: embeddings, projection and [CLS].
+        p: the parameters of a one-layer Transformer; those named in ``PARAMETERS`` and ``embedding`` are read.
+        heads: H.
         samples: packed samples.
         keep: dropout masks of the attention weights, [R, n, H, 1, T + 1], [CLS] first.
 
     Returns:
-        an object with the ``output`` [R, n, d] and ``backward``, from the output's gradient to those of the inputs.
+        an object with the ``output`` [R, n, d] and ``backward``.
     """
-    embedding = inputs.embedding
-    if embedding.device.type == "cpu" and keep is None:
-        width, dtype = embedding.shape[2], embedding.dtype
-        compiled = kernels(dtype, width, inputs.cls.shape[1] - width, HEADROOM[dtype])
+    if p.flat.device.type == "cpu" and keep is None:
+        compiled = kernels(p.flat.dtype, p["cls"].shape[1], heads, HEADROOM[p.flat.dtype])
         if compiled:
-            return FusedAttention(compiled, inputs, samples)
-    return PlainAttention(inputs, samples, keep)
+            return FusedAttention(compiled, p, heads, samples)
+    return PlainAttention(p, heads, samples, keep)
 
 
 class PlainAttention:
-    """The product with the one-hot samples in torch, on any device; gradients by autograd."""
+    """The direct form, a product with the one-hot samples, in torch on any device; gradients by autograd."""
 
-    def __init__(self, inputs: Inputs, samples: Tensor, keep: Tensor | None = None) -> None:
-        self._inputs = Inputs(*(x.detach().requires_grad_() for x in inputs))
+    def __init__(self, p: ParameterStack, heads: int, samples: Tensor, keep: Tensor | None = None) -> None:
+        self._leaves = {name: p[name].detach().requires_grad_() for name in ("embedding", *PARAMETERS)}
         with torch.enable_grad():
-            self._output = _attend(self._inputs, samples, keep)
+            self._output = _attend(self._leaves, heads, samples, keep)
         self.output = self._output.detach()
 
-    def backward(self, d_output: Tensor, d_embedding: Tensor) -> Inputs:
-        """From the output's gradient to those of the inputs.
+    def backward(self, d_output: Tensor, d_residual: Tensor, g: ParameterStack) -> None:
+        """Writes the gradients of everything up to the attention.
 
         Args:
-            d_output: [R, n, d].
-            d_embedding: where the embeddings' gradient goes, [R, T + 2, d].
+            d_output: gradient of the output, [R, n, d].
+            d_residual: that of the residual stream, which begins with [CLS]'s embedding, [R, d].
+            g: where they are written.
         """
-        computed, *others = torch.autograd.grad(self._output, self._inputs, d_output)
-        return Inputs(d_embedding.copy_(computed), *others)
+        computed = torch.autograd.grad(self._output, list(self._leaves.values()), d_output)
+        for name, gradient in zip(self._leaves, computed, strict=True):
+            g[name].copy_(gradient)
+        for name in CLS:
+            g[name].add_(d_residual)
 
 
-def _attend(inputs: Inputs, samples: Tensor, keep: Tensor | None) -> Tensor:
-    width, heads = inputs.embedding.shape[2], inputs.cls.shape[1] - inputs.embedding.shape[2]
-    columns = _table(inputs).unflatten(-1, (-1, heads))  # [R, 2T, d / H + 1, H], the last row the scores
-    cls = inputs.cls.unflatten(-1, (-1, heads)).unsqueeze(1)  # likewise, [R, 1, d / H + 1, H]
+def _attend(p: dict[str, Tensor], heads: int, samples: Tensor, keep: Tensor | None) -> Tensor:
+    columns, cls = (rows.unflatten(-1, (-1, heads)) for rows in _rows(p, heads))  # [R, 2T and 1, d / H + 1, H]
     shift = torch.maximum(columns[:, :, -1:].amax(1, keepdim=True), cls[:, :, -1:]).detach() - HEADROOM[columns.dtype]
     weights, cls_weights = (columns[:, :, -1:] - shift).exp(), (cls[:, :, -1:] - shift).exp()
-    constant = inputs.constant.unflatten(1, (heads, -1)).mT.unsqueeze(1)
-    values, cls_values = weights * (columns[:, :, :-1] + constant), cls_weights * (cls[:, :, :-1] + constant)
-    bits = unpack(samples, inputs.embedding.shape[1] - 2)
+    values, cls_values = weights * columns[:, :, :-1], cls_weights * cls[:, :, :-1]
+    bits = unpack(samples, columns.shape[1] // 2)
     one_hot = torch.cat([~bits, bits], -1).to(columns.dtype)
     normaliser = _product(one_hot, weights) + cls_weights
     if keep is None:
@@ -103,16 +103,31 @@ def _attend(inputs: Inputs, samples: Tensor, keep: Tensor | None) -> Tensor:
         cls_kept, kept = keep.squeeze(3).transpose(1, 2).split([1, bits.shape[2]], 3)  # [R, H, n, 1 and T]
         numerator = (one_hot.unsqueeze(1) * kept.repeat(1, 1, 1, 2)) @ values.permute(0, 3, 1, 2)  # [R, H, n, d / H]
         numerator = (numerator + cls_kept * cls_values.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-    return (numerator / normaliser).mT.reshape(-1, bits.shape[1], width)
+    return (numerator / normaliser).mT.flatten(2)
 
 
-def _table(inputs: Inputs) -> Tensor:
-    """The rows [v; s] of the tokens with bit 0 at positions 0 … T-1, then with bit 1, [R, 2T, C]."""
-    embedding = inputs.embedding - inputs.embedding.mean(2, keepdim=True)
+def _rows(p: dict[str, Tensor], heads: int) -> tuple[Tensor, Tensor]:
+    """The rows [v; s] of the tokens with bit 0 at positions 0 … T-1, then with bit 1, [R, 2T, C]; that of [CLS]."""
+    gain, bias = (p[name].unsqueeze(1) for name in NORM)
+    cls = Normalised((p["cls"] + p["cls_position"]).unsqueeze(1)).output
+    query = (gain * cls + bias) @ p["query_weight"].mT + p["query_bias"].unsqueeze(1)
+    # A score is the inner product of the normalised token with the query times the key weights: no key is formed.
+    scores = (p["key_weight"] * query.mT).unflatten(1, (heads, -1)).sum(2) / math.sqrt(query.shape[2] // heads)
+    values = p["value_weight"].unflatten(1, (heads, -1)).transpose(1, 2).flatten(1, 2)
+    projection = torch.cat([values, scores], 1) * gain
+    # The LayerNorm's bias shifts all scores alike, which the softmax does not see, and all values.
+    constant = (bias @ p["value_weight"].mT + p["value_bias"].unsqueeze(1)).unflatten(2, (heads, -1)).mT.flatten(2)
+    constant = torch.cat([constant, constant.new_zeros(*constant.shape[:2], heads)], 2)
+    return _tokens(p["embedding"], projection) + constant, cls @ projection.mT + constant
+
+
+def _tokens(embedding: Tensor, projection: Tensor) -> Tensor:
+    """The rows of the 2T tokens without the constant."""
+    embedding = embedding - embedding.mean(2, keepdim=True)
     position, bit = embedding[:, :-2], embedding[:, -2:]
     squares = position.square().sum(2).unsqueeze(1) + bit.square().sum(2, keepdim=True)
     variance = (squares + 2 * bit @ position.mT) / embedding.shape[2]  # [R, 2, T]
-    products = embedding @ inputs.projection.mT
+    products = embedding @ projection.mT
     sums = products[:, None, :-2] + products[:, -2:, None]  # [R, 2, T, C]
     return (sums * (variance + EPSILON).rsqrt().unsqueeze(-1)).flatten(1, 2)
 
@@ -127,33 +142,33 @@ def _product(one_hot: Tensor, rows: Tensor) -> Tensor:
 class FusedAttention:
     """The same by the kernels of kernels.c; the gradients are derived."""
 
-    def __init__(self, compiled: Kernels, inputs: Inputs, samples: Tensor) -> None:
-        self._call, self._embedding, self._cls = compiled, inputs.embedding, inputs.cls
-        self._samples = samples.contiguous()
-        runs, rows, width = inputs.embedding.shape
-        n, heads = samples.shape[1], inputs.cls.shape[1] - width
+    def __init__(self, compiled: Kernels, p: ParameterStack, heads: int, samples: Tensor) -> None:
+        self._call, self._p, self._samples = compiled, p, samples.contiguous()
+        (runs, rows, width), n = p["embedding"].shape, samples.shape[1]
         self._size = (runs, rows - 2, n)
-        # to centre the weights is to centre the tokens
-        self._projection = inputs.projection - inputs.projection.mean(2, keepdim=True)
-        self._products = torch.bmm(self._embedding, self._projection.mT)
-        empty = inputs.embedding.new_empty
-        self._attended, self._reciprocal = empty(runs, n, width), empty(runs, n, heads)
-        self._factor, self._weights = empty(runs, rows - 2, 2), empty(runs, rows - 2, 2, heads)
-        self._cls_weights = empty(runs, heads)
-        shared = int(len(samples) != runs)
-        tensors = (self._embedding, self._products, self._cls, self._samples, self._factor, self._weights)
-        self._call("attend", *self._size, shared, *tensors, self._cls_weights, self._reciprocal, self._attended)
-        self.output = self._attended + inputs.constant.unsqueeze(1)
 
-    def backward(self, d_output: Tensor, d_embedding: Tensor) -> Inputs:
+        def empty(*shape: int) -> Tensor:
+            return p.flat.new_empty(runs, *shape)
+
+        self._projection, self._cls, self._constant = empty(width + heads, width), empty(width + heads), empty(width)
+        self._folded = (empty(width), empty(1), empty(width), empty(heads, width), self._projection)
+        compiled("fold", runs, *(p[name] for name in PARAMETERS), *self._folded, self._cls, self._constant)
+        self._products = torch.bmm(p["embedding"], self._projection.mT)
+        self._factor, self._weights, self._cls_weights = empty(rows - 2, 2), empty(rows - 2, 2, heads), empty(heads)
+        self._reciprocal, self.output = empty(n, heads), empty(n, width)
+        given = (p["embedding"], self._products, self._cls, self._constant, self._samples)
+        table = (self._factor, self._weights, self._cls_weights)
+        compiled("attend", *self._size, int(len(samples) != runs), *given, *table, self._reciprocal, self.output)
+
+    def backward(self, d_output: Tensor, d_residual: Tensor, g: ParameterStack) -> None:
         """As :meth:`PlainAttention.backward`; once only, since it writes over its state."""
-        d_cls = torch.empty_like(self._cls)
-        forward = (self._attended, self._reciprocal, self._cls, self._cls_weights, self._samples)
+        p, d_cls, d_constant = self._p, torch.empty_like(self._cls), torch.empty_like(self._constant)
+        forward = (self.output, self._reciprocal, self._cls, self._constant, self._cls_weights, self._samples)
         table = (self._products, self._factor, self._weights)
-        self._call("attend_backward", *self._size, d_output.contiguous(), *forward, *table, d_cls)
+        self._call("attend_backward", *self._size, d_output.contiguous(), *forward, *table, d_cls, d_constant)
         d_products, d_variance = self._products, self._factor
-        torch.bmm(d_products, self._projection, out=d_embedding)
-        self._call("variance_backward", *self._size[:2], self._embedding, d_variance, d_embedding)
-        d_projection = torch.bmm(d_products.mT, self._embedding)
-        d_projection -= d_projection.mean(2, keepdim=True)
-        return Inputs(d_embedding, d_projection, d_cls, d_output.sum(1))
+        torch.bmm(d_products, self._projection, out=g["embedding"])
+        self._call("variance_backward", *self._size[:2], p["embedding"], d_variance, g["embedding"])
+        weights = (p[name] for name in (*NORM, "query_weight", "key_weight", "value_weight"))
+        d_folded = (torch.bmm(d_products.mT, p["embedding"]), d_cls, d_constant, d_residual.contiguous())
+        self._call("fold_backward", p.runs, *weights, *self._folded, *d_folded, *(g[name] for name in PARAMETERS))

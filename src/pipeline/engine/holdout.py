@@ -9,7 +9,7 @@ from torch import Tensor
 from pipeline.engine.model import StackedModel
 from pipeline.engine.parameters import ParameterStack
 
-BLOCK = 1000  # samples judged at once; also how many an evaluation sees before it may stop
+BLOCK = 250  # samples judged at once; also how many an evaluation sees before it may stop
 
 
 class Verdict(NamedTuple):

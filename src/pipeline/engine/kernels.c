@@ -1,4 +1,5 @@
-/* [CLS] attention over the table of distinct tokens, for the CPU: what attention.py says in torch, fused.
+/* [CLS] attention over the table of distinct tokens, for the CPU: what attention.py says in torch, fused, with its
+   derivative.
 
    Compiled by kernels.py for one architecture: REAL, WIDTH (d), HEADS (H) and HEADROOM are given as macros.
 
@@ -34,7 +35,8 @@ typedef REAL row[COLUMNS];
 typedef REAL heads[HEADS];
 typedef REAL vector[WIDTH];
 
-static void centre(const REAL *restrict x, REAL *restrict centred) {
+/* x less its mean; in place too. */
+static void centre(const REAL *x, REAL *centred) {
   REAL sum = 0;
   EACH(c, WIDTH) sum += x[c];
   EACH(c, WIDTH) centred[c] = x[c] - sum / WIDTH;
@@ -136,8 +138,8 @@ static void sum_tokens(int64_t T, int64_t n, const row *products, REAL (*factor)
    reciprocal normalisers [R][n][H], factors [R][T][2], weights [R][T][2][H] and [CLS]'s own [R][H].
    products: [R][T + 2][C]; cls: [R][C]; bits: [R or 1][n][G], with shared = 1 if all runs have the same. */
 int attend(int64_t R, int64_t T, int64_t n, int64_t shared, const vector *embedding, const row *products,
-           const row *cls, const uint8_t *bits, REAL (*factor)[2], heads (*weights)[2], heads *cls_weights,
-           heads *reciprocal, REAL *output) {
+           const row *cls, const vector *constant, const uint8_t *bits, REAL (*factor)[2], heads (*weights)[2],
+           heads *cls_weights, heads *reciprocal, vector *output) {
   row *sums = malloc(n * sizeof(row));
   if (!sums) return 1;
   EACH(r, R) {
@@ -153,9 +155,12 @@ int attend(int64_t R, int64_t T, int64_t n, int64_t shared, const vector *embedd
     sum_tokens(T, n, products, factor, weights, bits, sums);
     EACH(i, n) {
       EACH(h, HEADS) reciprocal[i][h] = 1 / sums[i][WIDTH + h];
-      EACH(h, HEADS) EACH(j, PER_HEAD) output[i * WIDTH + h * PER_HEAD + j] = sums[i][j * HEADS + h] * reciprocal[i][h];
+      EACH(h, HEADS) EACH(j, PER_HEAD) {
+        int64_t c = h * PER_HEAD + j;
+        output[i][c] = sums[i][j * HEADS + h] * reciprocal[i][h] + constant[r][c];
+      }
     }
-    embedding += T + 2, products += T + 2, factor += T, weights += T, reciprocal += n, output += n * WIDTH;
+    embedding += T + 2, products += T + 2, factor += T, weights += T, reciprocal += n, output += n;
     if (!shared) bits += n * ((T + 7) / 8);
   }
   free(sums);
@@ -184,25 +189,28 @@ static REAL weigh_backward(const REAL *restrict d_row, const REAL *restrict by_p
 }
 
 /* From d_output [R][n][d]: replaces products by their gradients and factors by those of the variances, and gives
-   [CLS]'s d_cls [R][C]. */
-int attend_backward(int64_t R, int64_t T, int64_t n, const REAL *d_output, const REAL *output, const heads *reciprocal,
-                    const row *cls, const heads *cls_weights, const uint8_t *bits, row *products, REAL (*factor)[2],
-                    heads (*weights)[2], row *d_cls) {
+   [CLS]'s d_cls [R][C] and d_constant [R][d]. */
+int attend_backward(int64_t R, int64_t T, int64_t n, const vector *d_output, const vector *output,
+                    const heads *reciprocal, const row *cls, const vector *constant, const heads *cls_weights,
+                    const uint8_t *bits, row *products, REAL (*factor)[2], heads (*weights)[2], row *d_cls,
+                    vector *d_constant) {
   int64_t G = (T + 7) / 8;
   row *d_sums = malloc(n * sizeof(row));
   if (!d_sums) return 1;
   EACH(r, R) {
     row total = {0}, zero = {0}, by_bit[2], d_by_bit[2] = {{0}, {0}};
+    memset(d_constant[r], 0, sizeof(vector));
     EACH(i, n) {
       heads along = {0};
       EACH(h, HEADS) EACH(j, PER_HEAD) {
-        int64_t c = i * WIDTH + h * PER_HEAD + j;
-        REAL d = d_output[c] * reciprocal[i][h];
+        int64_t c = h * PER_HEAD + j;
+        REAL d = d_output[i][c] * reciprocal[i][h];
         d_sums[i][j * HEADS + h] = d;
-        along[h] += d * output[c];
+        along[h] += d * (output[i][c] - constant[r][c]);
       }
       EACH(h, HEADS) d_sums[i][WIDTH + h] = -along[h];
       EACH(c, COLUMNS) total[c] += d_sums[i][c];
+      EACH(c, WIDTH) d_constant[r][c] += d_output[i][c];
     }
     memset(d_cls[r], 0, sizeof(row));
     weigh_backward(total, cls[r], zero, 1, cls_weights[r], d_cls[r]);
@@ -236,8 +244,7 @@ int attend_backward(int64_t R, int64_t T, int64_t n, const REAL *d_output, const
       }
     }
     memcpy(products[T], d_by_bit, sizeof d_by_bit);
-    d_output += n * WIDTH, output += n * WIDTH, reciprocal += n, products += T + 2, factor += T, weights += T;
-    bits += n * G;
+    d_output += n, output += n, reciprocal += n, products += T + 2, factor += T, weights += T, bits += n * G;
   }
   free(d_sums);
   return 0;
@@ -261,6 +268,111 @@ int variance_backward(int64_t R, int64_t T, const vector *embedding, REAL (*d_va
     }
     EACH(b, 2) EACH(c, WIDTH) d_embedding[T + b][c] += d_bits[b][c] + total[b] * bits[b][c];
     embedding += T + 2, d_variance += T, d_embedding += T + 2;
+  }
+  return 0;
+}
+
+/* The query folded into the keys. A score is the inner product of [CLS]'s query with a token's key, so it is that of the
+   normalised token with the query times the key weights, and no key is formed. The LayerNorm's gain goes into the weights
+   too, and so does the centring of the token. Its bias shifts all scores alike, which the softmax does not see, and
+   adds a constant to all values.
+
+   From the parameters, weights [R][d][d] and vectors [R][d]: [CLS] normalised and the reciprocal of its deviation, the
+   query, the score weights before the gain [R][H][d], the projection from a token to its row [R][C][d], [CLS]'s row [R][C]
+   and the constant [R][d]. */
+int fold(int64_t R, const vector *token, const vector *position, const vector *gain, const vector *bias,
+         const vector *query_weight, const vector *query_bias, const vector *key_weight, const vector *value_weight,
+         const vector *value_bias, vector *normalised, REAL *scale, vector *query, vector *scores, vector *projection,
+         row *cls, vector *constant) {
+  EACH(r, R) {
+    vector x, affine;
+    REAL variance = 0;
+    EACH(i, WIDTH) x[i] = token[r][i] + position[r][i];
+    centre(x, x);
+    EACH(i, WIDTH) variance += x[i] * x[i];
+    scale[r] = 1 / (REAL)sqrt(variance / WIDTH + EPSILON);
+    EACH(i, WIDTH) normalised[r][i] = x[i] * scale[r];
+    EACH(i, WIDTH) affine[i] = gain[r][i] * normalised[r][i] + bias[r][i];
+    memset(scores, 0, HEADS * sizeof(vector));
+    EACH(h, HEADS) EACH(j, PER_HEAD) {
+      int64_t o = h * PER_HEAD + j, c = j * HEADS + h;
+      REAL q = query_bias[r][o], k = value_bias[r][o];
+      EACH(i, WIDTH) q += query_weight[o][i] * affine[i];
+      EACH(i, WIDTH) k += value_weight[o][i] * bias[r][i];
+      query[r][o] = q;
+      constant[r][o] = k;
+      EACH(i, WIDTH) scores[h][i] += key_weight[o][i] * q;
+      EACH(i, WIDTH) projection[c][i] = value_weight[o][i] * gain[r][i];
+    }
+    EACH(h, HEADS) EACH(i, WIDTH) {
+      scores[h][i] /= (REAL)sqrt(PER_HEAD);
+      projection[WIDTH + h][i] = scores[h][i] * gain[r][i];
+    }
+    EACH(c, COLUMNS) {
+      REAL sum = 0;
+      centre(projection[c], projection[c]);
+      EACH(i, WIDTH) sum += projection[c][i] * normalised[r][i];
+      cls[r][c] = sum;
+    }
+    query_weight += WIDTH, key_weight += WIDTH, value_weight += WIDTH, scores += HEADS, projection += COLUMNS;
+  }
+  return 0;
+}
+
+/* From the gradients of the projection (overwritten), [CLS]'s row, the constant and the residual stream, which begins
+   with [CLS]'s embedding: those of the parameters. */
+int fold_backward(int64_t R, const vector *gain, const vector *bias, const vector *query_weight,
+                  const vector *key_weight, const vector *value_weight, const vector *normalised, const REAL *scale,
+                  const vector *query, const vector *scores, const vector *projection, vector *d_projection,
+                  const row *d_cls, const vector *d_constant, const vector *d_residual, vector *d_token,
+                  vector *d_position, vector *d_gain, vector *d_bias, vector *d_query_weight, vector *d_query_bias,
+                  vector *d_key_weight, vector *d_value_weight, vector *d_value_bias) {
+  EACH(r, R) {
+    vector affine, d_affine = {0}, d_normalised = {0};
+    EACH(i, WIDTH) affine[i] = gain[r][i] * normalised[r][i] + bias[r][i];
+    memset(d_gain[r], 0, sizeof(vector));
+    memset(d_bias[r], 0, sizeof(vector));
+    EACH(c, COLUMNS) {
+      centre(d_projection[c], d_projection[c]);
+      EACH(i, WIDTH) d_projection[c][i] += d_cls[r][c] * normalised[r][i];
+      EACH(i, WIDTH) d_normalised[i] += d_cls[r][c] * projection[c][i];
+    }
+    EACH(h, HEADS) {
+      const REAL *d_row = d_projection[WIDTH + h];
+      vector d_score;
+      EACH(i, WIDTH) d_gain[r][i] += d_row[i] * scores[h][i];
+      EACH(i, WIDTH) d_score[i] = d_row[i] * gain[r][i] / (REAL)sqrt(PER_HEAD);
+      EACH(j, PER_HEAD) {
+        int64_t o = h * PER_HEAD + j;
+        const REAL *d_value = d_projection[j * HEADS + h];
+        REAL d_query = 0, d_k = d_constant[r][o];
+        EACH(i, WIDTH) d_query += d_score[i] * key_weight[o][i];
+        EACH(i, WIDTH) {
+          d_gain[r][i] += d_value[i] * value_weight[o][i];
+          d_bias[r][i] += d_k * value_weight[o][i];
+          d_affine[i] += d_query * query_weight[o][i];
+          d_value_weight[o][i] = d_value[i] * gain[r][i] + d_k * bias[r][i];
+          d_key_weight[o][i] = d_score[i] * query[r][o];
+          d_query_weight[o][i] = d_query * affine[i];
+        }
+        d_query_bias[r][o] = d_query;
+        d_value_bias[r][o] = d_k;
+      }
+    }
+    REAL along = 0;
+    EACH(i, WIDTH) {
+      d_gain[r][i] += d_affine[i] * normalised[r][i];
+      d_bias[r][i] += d_affine[i];
+      d_normalised[i] += d_affine[i] * gain[r][i];
+    }
+    centre(d_normalised, d_normalised);
+    EACH(i, WIDTH) along += d_normalised[i] * normalised[r][i];
+    EACH(i, WIDTH) {
+      d_token[r][i] = (d_normalised[i] - normalised[r][i] * along / WIDTH) * scale[r] + d_residual[r][i];
+      d_position[r][i] = d_token[r][i];
+    }
+    query_weight += WIDTH, key_weight += WIDTH, value_weight += WIDTH, scores += HEADS, projection += COLUMNS;
+    d_query_weight += WIDTH, d_key_weight += WIDTH, d_value_weight += WIDTH, d_projection += COLUMNS;
   }
   return 0;
 }

@@ -4,8 +4,8 @@ The same function as :class:`pipeline.reference.ReferenceTransformer`, for R run
 
 - only [CLS]'s query is needed, so attention is linear in T, and a token depends on its bit and position alone, so
   LayerNorm, score and value are computed for 2T + 1 distinct tokens instead of n · T (attention.py);
-- the query is folded into the key weights (cls_query.py), LayerNorm gains into the weights behind them; the key bias
-  cancels in the softmax and is left out.
+- the query is folded into the key weights, LayerNorm gains into the weights behind them; the key bias cancels in the
+  softmax and is left out.
 
 Shapes: R runs, T positions, n samples, d width, H heads, m MLP width. Activations are [R, n, channels].
 """
@@ -20,7 +20,6 @@ from torch import Tensor
 
 from pipeline.engine import initialisation
 from pipeline.engine.attention import FusedAttention, PlainAttention, attend
-from pipeline.engine.cls_query import ClsQuery
 from pipeline.engine.dropout import NO_DROPOUT, Dropout, Noise
 from pipeline.engine.layers import AffineLinear, Normalised
 from pipeline.engine.parameters import ParameterStack, Shapes
@@ -36,7 +35,6 @@ ACTIVATIONS = {
 class Activations:
     """What the forward pass leaves for the backward pass."""
 
-    query: ClsQuery
     attention: PlainAttention | FusedAttention
     mlp_norm: Normalised
     mlp_in: AffineLinear
@@ -122,18 +120,17 @@ class Transformer:
         return losses
 
     def _forward(self, p: ParameterStack, samples: Tensor, noise: Noise | None) -> tuple[Tensor, Activations]:
-        query = ClsQuery(p, self.heads)
         n = samples.shape[1]
 
         def mask(name: str, rate: float, *shape: int) -> Tensor | None:
             return noise.keep(name, (n, *shape), rate, p.flat) if noise and rate else None
 
         keep = mask("attention1", self.dropout.attention, self.heads, 1, self.context_length + 1)
-        attention = attend(query.inputs, samples, keep)
+        attention = attend(p, self.heads, samples, keep)
         attention_mask = mask("attention_residual1", self.dropout.residual, 1, self.width)
         start = (p["cls"] + p["cls_position"]).unsqueeze(1)
         added = torch.baddbmm(_row(p, "out_bias"), attention.output, p["out_weight"].mT)
-        residual = start + _masked(added, attention_mask)
+        residual = _masked(added, attention_mask).add_(start)
         mlp_norm = Normalised(residual)
         mlp_in = _affine_linear(p, "mlp_in", "mlp")
         hidden = mlp_in.forward(mlp_norm.output)
@@ -145,7 +142,7 @@ class Transformer:
         readout = _affine_linear(p, "readout", "final")
         logits = readout.forward(final_norm.output).squeeze(2)
         masks = (attention_mask, hidden_mask, mlp_mask)
-        return logits, Activations(query, attention, mlp_norm, mlp_in, hidden, activated, final_norm, readout, *masks)
+        return logits, Activations(attention, mlp_norm, mlp_in, hidden, activated, final_norm, readout, *masks)
 
     def _backward(self, d_logits: Tensor, a: Activations, p: ParameterStack, g: ParameterStack) -> None:
         d_final = a.readout.backward(d_logits, a.final_norm.output, *_affine_gradients(g, "readout", "final"))
@@ -160,8 +157,7 @@ class Transformer:
         d_added = _masked(d_residual, a.attention_mask)
         torch.sum(d_added, 1, out=g["out_bias"])
         torch.bmm(d_added.mT, a.attention.output, out=g["out_weight"])
-        d_inputs = a.attention.backward(torch.bmm(d_added, p["out_weight"]), g["embedding"])
-        a.query.backward(d_inputs, d_residual.sum(1), g)
+        a.attention.backward(torch.bmm(d_added, p["out_weight"]), d_residual.sum(1), g)
 
 
 def _row(p: ParameterStack, name: str) -> Tensor:
