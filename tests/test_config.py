@@ -195,7 +195,7 @@ WRONG = [
     ("training.adam.lerning_rate", 0.1, "unknown key; did you mean 'learning_rate'?"),
     ("training.adam.success.accurracy", 0.1, "unknown key; did you mean 'accuracy'?"),
     ("modells", {}, "unknown key; did you mean 'models'?"),
-    ("compute.zzz", 1, "unknown key; use one of: device, seeds_per_job"),
+    ("compute.zzz", 1, "unknown key; use one of: device, precision, seeds_per_job"),
     ("experiments.and3.grid.t", [3], "unknown key; use one of: T, k, n, seeds"),
     ("figures.success_heatmap.paper_points", "x", "unknown key; use one of: experiments"),
     ("experiments.and3.function", "ands", "unknown function 'ands'; did you mean 'and'?"),
