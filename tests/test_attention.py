@@ -159,7 +159,7 @@ def test_without_a_compiler_attention_goes_the_plain_way_and_says_so(monkeypatch
         attention = attend(random_stack(1, 9, 8, 2), 2, packed(random_bits(1, 3, 9)))
     kernels.kernels.cache_clear()
     assert isinstance(attention, PlainAttention)
-    assert "'no-such-compiler' could not be used" in caplog.text
+    assert "kernels.c could not be compiled by 'no-such-compiler'" in caplog.text
 
 
 def test_a_compiler_that_fails_is_reported_with_its_message(monkeypatch, caplog, tmp_path):

@@ -264,6 +264,7 @@ SIZED = [
     Mlp(context_length=40, widths=(64, 64)),
     Mlp(context_length=40, widths=(64, 64), dropout=0.5),
     Lstm(context_length=40, width=16, layers=2),
+    Transformer(40, 32, 8, 32, init_std=0.02, dropout=Dropout(attention=0.1)),
 ]
 
 
@@ -281,4 +282,4 @@ def test_floats_per_run_covers_what_autograd_saves(model):
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         step(model, stack, bits, labels, Noise(range(runs), CPU))
     floats = sum(saved.values()) / 8 / runs
-    assert floats <= model.floats_per_run(n) <= 2 * floats + 4 * stack.size
+    assert floats <= model.floats_per_run(n, CPU) <= 2 * floats + 4 * stack.size

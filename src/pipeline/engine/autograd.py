@@ -36,8 +36,8 @@ class AutogradModel(ABC):
     def forward(self, p: Parameters, samples: Tensor, noise: Noise | None) -> Tensor:
         """Logits [R, n]; without noise no dropout."""
 
-    def floats_per_run(self, n: int) -> int:
-        """How many floats a training step on n samples holds for a run, with gradient and two moments."""
+    def floats_per_run(self, n: int, device: torch.device) -> int:
+        """How many floats a training step on n samples holds for a run, with gradient and two moments, on any device."""
         return n * self.floats_per_sample + 4 * sum(torch.Size(shape).numel() for shape in self.shapes.values())
 
     def logits(self, p: ParameterStack, samples: Tensor) -> Tensor:

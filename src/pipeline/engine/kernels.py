@@ -24,7 +24,8 @@ log = logging.getLogger(__name__)
 SOURCE = Path(__file__).with_name("kernels.c")
 # as fast as -ffast-math where it matters here, but NaN and infinity stay what they are
 MATH = ["-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-fassociative-math", "-freciprocal-math"]
-FLAGS = ["-O3", "-march=native", "-std=gnu11", "-shared", "-fPIC", *MATH]
+NATIVE = "-mcpu=native" if platform.machine() in ("arm64", "aarch64") else "-march=native"
+FLAGS = ["-O3", NATIVE, "-std=gnu11", "-shared", "-fPIC", *MATH]
 REAL = {torch.float32: "float", torch.float64: "double"}
 
 
@@ -62,7 +63,7 @@ def kernels(dtype: torch.dtype, width: int, heads: int, headroom: float) -> Kern
         return Kernels(ctypes.CDLL(str(library)))
     except (OSError, subprocess.CalledProcessError) as error:
         reason = error.stderr.strip() if isinstance(error, subprocess.CalledProcessError) else error
-        log.warning("training will be slower: the C compiler %r could not be used: %s", compiler[0], reason)
+        log.warning("training will be slower: %s could not be compiled by %r: %s", SOURCE.name, compiler[0], reason)
         return None
 
 
@@ -76,7 +77,7 @@ def _compile(command: list[str], library: Path) -> None:
 
 
 def _processor() -> str:
-    """What -march=native depends on: the processor's name and abilities."""
+    """What the native code depends on: the processor's name and abilities."""
     cpuinfo = Path("/proc/cpuinfo")
     if not cpuinfo.exists():
         return platform.processor() + platform.machine()

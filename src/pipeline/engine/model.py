@@ -21,7 +21,7 @@ class StackedModel(Protocol):
     def initialise(self, streams: Sequence[Stream]) -> ParameterStack:
         """Fresh parameters, one run a stream; float32."""
 
-    def floats_per_run(self, n: int) -> int:
+    def floats_per_run(self, n: int, device: torch.device) -> int:
         """How many floats a training step on n samples holds for a run, with gradient and two moments."""
 
     def encode(self, packed: Tensor, dtype: torch.dtype) -> Tensor:

@@ -25,4 +25,4 @@ def runs_per_stack(model: StackedModel, n: int, device: torch.device) -> int:
         budget = int(GPU_SHARE * torch.cuda.mem_get_info(device)[0])
     else:
         budget = CACHED if isinstance(model, Transformer) else MEMORY
-    return max(1, budget // (FLOAT * model.floats_per_run(n)))
+    return max(1, budget // (FLOAT * model.floats_per_run(n, device)))

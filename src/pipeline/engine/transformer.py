@@ -89,13 +89,15 @@ class Transformer:
         """Names of each layer's query, key and value weights."""
         return [("query_weight", "key_weight", "value_weight")]
 
-    def floats_per_run(self, n: int) -> int:
+    def floats_per_run(self, n: int, device: torch.device) -> int:
         """How many floats a training step on n samples holds for a run, with gradient and two moments."""
-        T, d, H, m = self.context_length, self.width, self.heads, self.mlp_width
+        tokens, columns = 2 * self.context_length, self.width + self.heads
         parameters = sum(torch.Size(shape).numel() for shape in self.shapes.values())
-        table = (T + 2) * (2 * d + H) + 2 * T * (H + 1)
-        masked = 3 * n * H * 2 * T if self.dropout.attention else 0
-        return 4 * parameters + table + n * (10 * d + 4 * m) + masked
+        if device.type == "cpu" and not self.dropout.attention:  # the kernels keep products and weights
+            attention = tokens * (columns // 2 + self.heads + 1)
+        else:  # autograd keeps the table at every stage, and the one-hot samples or their masked weights
+            attention = tokens * (6 * columns + n * (2 + 2 * self.heads * (self.dropout.attention > 0)))
+        return 4 * parameters + attention + n * (10 * self.width + 4 * self.mlp_width)
 
     def initialise(self, streams: Sequence[Stream]) -> ParameterStack:
         """Fresh parameters, one run a stream: weights and embeddings N(0, init_std²), gains 1, biases 0; float32."""
