@@ -37,7 +37,7 @@ class AutogradModel(ABC):
         """Logits [R, n]; without noise no dropout."""
 
     def floats_per_run(self, n: int, device: torch.device) -> int:
-        """How many floats a training step on n samples holds for a run, with gradient and two moments, on any device."""
+        """How many floats a training step on n samples holds for a run, with gradient and moments; on any device."""
         return n * self.floats_per_sample + 4 * sum(torch.Size(shape).numel() for shape in self.shapes.values())
 
     def logits(self, p: ParameterStack, samples: Tensor) -> Tensor:
