@@ -241,6 +241,5 @@ def test_stacks_keep_to_their_memory_budget():
     cpu = torch.device("cpu")
     sizes = [runs_per_stack(replace(model, context_length=T), 110, cpu) for T in (10, 100, 1100, 100_000)]
     assert sizes == sorted(sizes, reverse=True)
-    assert 50 <= sizes[1] < 200
-    assert 8 <= sizes[2] < 50
-    assert sizes[3] == 1
+    assert sizes[2] >= 50, "a paper's block of seeds fits into one stack"
+    assert 4 * sizes[3] * replace(model, context_length=100_000).floats_per_run(110, cpu) <= 512 * 2**20

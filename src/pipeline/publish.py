@@ -14,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 KEPT = ("config.yaml", "summary.txt", "tables/*.parquet", "figures/*.svg", "figures/*.png")
+CODE = ("--", ":(top)", ":(top,exclude)docs/results")  # kept results make no results
 PACKAGES = ("numpy", "torch", "pandas", "pyarrow", "scipy", "altair", "snakemake")
 
 
@@ -37,7 +38,7 @@ def publish(results: Path, target: Path, command: str) -> None:
     manifest = {
         "command": command,
         "commit": _git(results, "rev-parse", "HEAD"),
-        "uncommitted_changes": bool(_git(results, "status", "--porcelain", "--untracked-files=no")),
+        "uncommitted_changes": bool(_git(results, "status", "--porcelain", "--untracked-files=no", *CODE)),
         "machine": {"processor": _processor(), "cores": os.cpu_count(), "system": platform.system()},
         "python": platform.python_version(),
         "packages": {name: version(name) for name in PACKAGES},
