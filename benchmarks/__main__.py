@@ -20,7 +20,7 @@ RESULTS = Path("results/bench")
 def main() -> None:
     """Runs the benchmarks."""
     parser = argparse.ArgumentParser("python benchmarks", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
         "--modes", type=Mode.parse, nargs="+", default=[Mode(1, 1), Mode(2, 1)], metavar="PROCESSESxTHREADS"
     )
