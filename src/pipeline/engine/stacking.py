@@ -4,8 +4,8 @@ import torch
 
 from pipeline.engine.model import StackedModel
 
-# Bytes that a stack's training step may hold on the CPU. Time per run falls with the size of the stack up to the paper's
-# 50 runs, since small stacks pay for the calls of a step (benchmarks/stacking.py); so the limit is for memory's sake.
+# Bytes that a stack's training step may hold on the CPU. Time per run falls with the size of the stack up to 50 runs at
+# least, since small stacks pay for the calls of a step (benchmarks/stacking.py); so the limit is for memory's sake.
 BUDGET = 512 * 2**20
 GPU_SHARE = 0.5  # of the free memory of a GPU, which hides its latencies behind large stacks
 FLOAT = 4
