@@ -47,7 +47,7 @@ rule all:
         rules.summary.output,
         targets.figure_files(CONFIG, "results/figures"),
         # the runs too: one that is missing is trained again even if the tables that hold it are there
-        targets.run_files(CONFIG, CONFIG.experiments.values(), rules.train.output[0]),
+        targets.run_files(CONFIG, CONFIG.enabled.values(), rules.train.output[0]),
 
 
 onsuccess:

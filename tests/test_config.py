@@ -236,8 +236,16 @@ WRONG = [
     ("training.adam.success.when", "never", "'never' is not allowed; use 'any' or 'last'"),
     ("models.tiny.activation", "tanh", "'tanh' is not allowed; use 'gelu' or 'relu'"),
     ("models.tiny.kind", "lstmm", "unknown kind 'lstmm'; did you mean 'lstm'?"),
-    ("models.tiny.kind", "cnn", "unknown kind 'cnn'; use one of: lstm, mlp, transformer"),
-    ("models.tiny.kind", None, "unknown kind 'null'; use one of: lstm, mlp, transformer"),
+    (
+        "models.tiny.kind",
+        "cnn",
+        "unknown kind 'cnn'; use one of: consistent, decision_tree, logistic_regression, lstm, mlp, transformer",
+    ),
+    (
+        "models.tiny.kind",
+        None,
+        "unknown kind 'null'; use one of: consistent, decision_tree, logistic_regression, lstm, mlp, transformer",
+    ),
     ("models.tiny", [], "a list is not a mapping; write 'key: value' lines"),
     ("compute.device", "gpu", "'gpu' is not allowed; use 'cpu', 'cuda' or 'auto'"),
     # empty or missing
@@ -352,10 +360,74 @@ def test_fresh_samples_have_no_batch_size():
 def test_only_transformers_have_norms_to_bound():
     raw = edited(("training.full.norm_bound", {"value": 3.0}), ("models.tiny", {"kind": "mlp"}))
     assert problems(raw) == [
-        "experiments.curves.training: 'full' has a norm_bound, and 'tiny' is no transformer; "
+        "experiments.curves.training: 'full' has norm_bound, and 'tiny' is no transformer; "
         "use a training protocol without norm_bound"
     ]
     parse(edited(("training.full.norm_bound", {"value": 3.0})))
+
+
+@pytest.mark.parametrize(
+    ("model", "training", "problem"),
+    [
+        ({"kind": "decision_tree"}, "adam", "'tiny' is fitted without training steps; write training: null"),
+        ({}, None, "missing; 'tiny' is trained by steps, so name a training protocol"),
+        (
+            {"kind": "lstm"},
+            "recording",
+            "'recording' has record: [attention], and 'tiny' is no transformer; use a training protocol without record",
+        ),
+    ],
+)
+def test_learner_and_training_fit(model, training, problem):
+    raw = edited(("models.tiny", model), ("training.recording", {"record": ["attention"]}), ("experiments", {}))
+    raw["experiments"] = {"one": {"model": "tiny", "training": training}}
+    raw["figures"] = {}
+    assert problems(raw) == [f"experiments.one.training: {problem}"]
+
+
+def test_fresh_samples_have_no_noise():
+    raw = {
+        "data": {"standard": {"label_noise": 0.1}},
+        "training": {"adam": {"samples": "fresh"}},
+        "experiments": {"one": {}},
+    }
+    complaint = "'standard' has noise, which fresh samples of 'adam' cannot have"
+    assert problems(raw) == [f"experiments.one.data: {complaint}"]
+
+
+def test_some_experiment_must_be_on():
+    raw = edited(("experiments.and3.enabled", False), ("experiments.curves.enabled", False))
+    assert problems(raw) == ["experiments: all are off; write enabled: true in at least one"]
+
+
+def test_no_training_protocol_is_called_none():
+    assert problems(edited(("training.none", {}))) == [
+        "training.none: this name stands for no training; use another name"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("figure", "training", "problem"),
+    [
+        (
+            "noise",
+            {"samples": "fresh"},
+            "'and3' draws fresh samples at every step; use an experiment with samples: fixed",
+        ),
+        ("transitions", {}, "the samples of 'and3' are fixed; use an experiment with samples: fresh"),
+        ("attention", {}, "'and3' does not record attention; use a training protocol with record: [attention]"),
+        (
+            "progress",
+            {"samples": "fresh"},
+            "'and3' does not record progress; use a training protocol with record: [progress]",
+        ),
+        ("attention_map", {"record": ["attention"]}, "'and3' has 2 values of T; use an experiment with one"),
+    ],
+)
+def test_figures_need_fitting_experiments(figure, training, problem):
+    raw = edited(("figures", {figure: {"experiments": ["and3"]}}))
+    raw["training"]["adam"] |= training
+    assert problems(raw) == [f"figures.{figure}.experiments[0]: {problem}"]
 
 
 def test_defaults_are_checked_like_written_values():

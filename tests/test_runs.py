@@ -4,7 +4,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from pipeline.jobs.train import SCHEMA
+from pipeline.results import SCHEMA
 from pipeline.runs import learning_curves, runs_table
 from pipeline.storage import write_table
 

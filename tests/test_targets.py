@@ -51,7 +51,28 @@ def test_a_dataset_job_is_not_told_what_only_the_holdout_needs():
         "seeds": "0-9",
         "reject_ambiguous": True,
         "max_redraws": 100,
+        "label_noise": 0.0,
+        "feature_noise": 0.0,
     }
+
+
+def test_an_experiment_that_is_off_is_as_if_it_were_not_there():
+    grid = {"k": [3], "T": [5], "n": [20, 30], "seeds": 1}
+    raw = {"one": {"grid": grid}, "two": {"grid": grid | {"n": [40]}, "enabled": False}}
+    drawn = {"success_heatmap": {"experiments": ["one", "two"]}, "functions": {"experiments": ["two"]}}
+    made = parse({"experiments": raw, "figures": drawn})
+    assert list(made.enabled) == list(targets.shown(made, "success_heatmap")) == ["one"]
+    assert {cell.n for cell in made.seed_blocks()} == {20, 30}
+    assert targets.figure_files(made, "f") == [f"f/success_heatmap.{kind}" for kind in ("svg", "png", "html")]
+
+
+def test_a_learner_that_is_fitted_has_no_training():
+    raw = {"tree": {"model": "tree", "training": None, "grid": {"k": [3], "T": [5], "n": [20], "seeds": 1}}}
+    made = parse({"experiments": raw, "models": {"tree": {"kind": "decision_tree"}}})
+    assert targets.run_files(made, made.enabled.values(), PATTERN) == ["standard/and/tree/none/3/5/20/0-0"]
+    spec = json.loads(targets.fitting_spec(made, next(made.experiments["tree"].cells())))
+    assert spec["model"]["criterion"] == "gini"
+    assert "training" not in spec
 
 
 @pytest.mark.parametrize("drawn", [True, False])

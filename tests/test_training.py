@@ -17,10 +17,11 @@ from pipeline.engine.parameters import ParameterStack
 from pipeline.engine.protocol import NormBound, Protocol, Success
 from pipeline.engine.schedule import learning_rates
 from pipeline.engine.stacking import runs_per_stack
-from pipeline.engine.training import RunResult, Training
+from pipeline.engine.training import Training
 from pipeline.engine.transformer import Transformer
 from pipeline.randomness import Stream
 from pipeline.reference import ReferenceTransformer, reference_state
+from pipeline.results import RunResult
 
 MODEL = Transformer(context_length=12, width=16, heads=4, mlp_width=16, init_std=0.1)
 PROTOCOL = Protocol(

@@ -33,6 +33,11 @@ def training_spec(config: Config, cell: Cell) -> str:
     return json.dumps({"cell": cell._asdict(), **dumped})
 
 
+def fitting_spec(config: Config, cell: Cell) -> str:
+    """The specification of a cell's jobs of a learner that is fitted at once."""
+    return json.dumps({"cell": cell._asdict(), "model": config.models[cell.model].model_dump(mode="json")})
+
+
 def dataset_spec(config: Config, data: str, seeds: str, **address: str | int) -> str:
     """The specification of a job that draws a block of training sets."""
     protocol = config.data[data].model_dump(mode="json", exclude={"holdout_size"})
@@ -45,14 +50,14 @@ def experiments_spec(experiments: Mapping[str, Experiment]) -> str:
 
 
 def shown(config: Config, figure: str) -> dict[str, Experiment]:
-    """The experiments that a figure shows, by name; none if it is not drawn."""
+    """The experiments that a figure shows, by name: of those it names the ones that are on."""
     drawn: Figure | None = getattr(config.figures, figure)
-    return {name: config.experiments[name] for name in drawn.experiments} if drawn else {}
+    return {name: config.enabled[name] for name in drawn.experiments if name in config.enabled} if drawn else {}
 
 
 def figure_files(config: Config, folder: str) -> list[str]:
-    """The files of all figures that the config asks for."""
-    names = [name for name, figure in config.figures if figure]
+    """The files of all figures that show anything."""
+    names = [name for name, _ in config.figures if shown(config, name)]
     return [f"{folder}/{name}.{suffix}" for name in names for suffix in ("svg", "png", "html")]
 
 

@@ -4,7 +4,7 @@
 
 rule runs_table:
     input:
-        targets.run_files(CONFIG, CONFIG.experiments.values(), rules.train.output[0]),
+        targets.run_files(CONFIG, CONFIG.enabled.values(), rules.train.output[0]),
     output:
         "results/tables/runs.parquet",
     log:
@@ -12,7 +12,7 @@ rule runs_table:
     conda:
         "../../environment.yml"
     params:
-        spec=targets.experiments_spec(CONFIG.experiments),
+        spec=targets.experiments_spec(CONFIG.enabled),
         code=fingerprint("pipeline.jobs.tabulate"),
     shell:
         "python -m pipeline.jobs.tabulate --table runs --spec {params.spec:q} --files {input} --output {output} --log {log}"
@@ -49,7 +49,12 @@ rule success_rates:
     conda:
         "../../environment.yml"
     params:
-        spec=json.dumps({"confidence": CONFIG.analysis.confidence}),
+        spec=json.dumps(
+            {
+                "experiments": list(CONFIG.offline),
+                "confidence": CONFIG.analysis.confidence,
+            }
+        ),
         code=fingerprint("pipeline.jobs.success_rates"),
     shell:
         "python -m pipeline.jobs.success_rates --spec {params.spec:q} --runs {input.runs} --output {output} --log {log}"

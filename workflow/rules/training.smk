@@ -1,5 +1,13 @@
 # Requires: the training sets of a block of seeds, and the holdout.
-# Yields: the results of the block's runs, a row a run.
+# Yields: the results of the block's runs, a row a run: of learners trained by steps, and of those fitted at once.
+
+
+def cell_of(wildcards, training):
+    """The cell of a job."""
+    texts = (wildcards.function, wildcards.data, wildcards.model, training)
+    return pipeline.config.Cell(
+        *texts, int(wildcards.k), int(wildcards.T), int(wildcards.n)
+    )
 
 
 rule train:
@@ -12,6 +20,8 @@ rule train:
         "results/logs/train/{data}/{function}/{model}/{training}/k{k}/T{T}/n{n}/seeds{seeds}.log",
     benchmark:
         "results/benchmarks/train/{data}/{function}/{model}/{training}/k{k}/T{T}/n{n}/seeds{seeds}.tsv"
+    wildcard_constraints:
+        training=f"(?!{pipeline.config.NO_TRAINING}/)[a-z0-9_]+",
     conda:
         "../../environment.yml"
     threads: 1  # a job a core: products this small gain nothing from more threads
@@ -19,18 +29,7 @@ rule train:
         device=CONFIG.compute.device,  # where a run is computed is no reason to compute it again
         precision=CONFIG.compute.precision,
     params:
-        spec=lambda w: targets.training_spec(
-            CONFIG,
-            pipeline.config.Cell(
-                w.function,
-                w.data,
-                w.model,
-                w.training,
-                k=int(w.k),
-                T=int(w.T),
-                n=int(w.n),
-            ),
-        ),
+        spec=lambda w: targets.training_spec(CONFIG, cell_of(w, w.training)),
         code=lambda w: fingerprint("pipeline.jobs.train", w.function),
         # no output: Snakemake would delete it before a job that is to go on from it
         checkpoint="results/checkpoints/{data}/{function}/{model}/{training}/k{k}/T{T}/n{n}/seeds{seeds}.pt",
@@ -38,3 +37,25 @@ rule train:
         "python -m pipeline.jobs.train --spec {params.spec:q} --dataset {input.dataset} --holdout {input.holdout}"
         " --output {output} --checkpoint {params.checkpoint} --log {log} --device {resources.device}"
         " --precision {resources.precision} --threads {threads}"
+
+
+rule fit:
+    input:
+        dataset=rules.dataset.output[0],
+        holdout=rules.holdout.output[0],
+    output:
+        f"results/runs/{{data}}/{{function}}/{{model}}/{pipeline.config.NO_TRAINING}/k{{k}}/T{{T}}/n{{n}}/seeds{{seeds}}.parquet",
+    log:
+        "results/logs/fit/{data}/{function}/{model}/k{k}/T{T}/n{n}/seeds{seeds}.log",
+    benchmark:
+        "results/benchmarks/fit/{data}/{function}/{model}/k{k}/T{T}/n{n}/seeds{seeds}.tsv"
+    conda:
+        "../../environment.yml"
+    params:
+        spec=lambda w: targets.fitting_spec(
+            CONFIG, cell_of(w, pipeline.config.NO_TRAINING)
+        ),
+        code=lambda w: fingerprint("pipeline.jobs.fit", w.function),
+    shell:
+        "python -m pipeline.jobs.fit --spec {params.spec:q} --dataset {input.dataset} --holdout {input.holdout}"
+        " --output {output} --log {log}"

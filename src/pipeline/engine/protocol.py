@@ -50,6 +50,7 @@ class Protocol:
         max_steps: steps after which a run ends.
         eval_every: steps between evaluations on the holdout; divides ``max_steps``.
         success: the success rule.
+        record: what else a run records, ``attention`` when it ends or ``progress`` at every evaluation.
     """
 
     optimiser: Literal["adam", "adamw", "sgd"] = "adam"
@@ -64,10 +65,15 @@ class Protocol:
     max_steps: int
     eval_every: int
     success: Success
+    record: tuple[Literal["attention", "progress"], ...] = ()
 
     @classmethod
     def of(cls, settings: dict[str, Any]) -> "Protocol":
         """The protocol that a training protocol's settings in the config describe."""
         bound = settings["norm_bound"]
-        nested = {"success": Success(**settings["success"]), "norm_bound": bound and NormBound(**bound)}
+        nested = {
+            "record": tuple(settings["record"]),
+            "success": Success(**settings["success"]),
+            "norm_bound": bound and NormBound(**bound),
+        }
         return cls(**settings | nested)

@@ -5,9 +5,8 @@ chunk, dropout is seeded anew. So training that is broken off at an evaluation c
 same results, without the state of any generator.
 """
 
-import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -24,39 +23,7 @@ from pipeline.engine.parameters import ParameterStack
 from pipeline.engine.protocol import Protocol
 from pipeline.engine.schedule import learning_rates
 from pipeline.randomness import Stream
-
-
-@dataclass
-class RunResult:
-    """The outcome of one run.
-
-    ``status`` is ``succeeded``, ``failed`` (the steps were used up) or ``diverged`` (the loss is not finite). The
-    curves have one entry an evaluation; a step's training loss is that of its batch before its update.
-    """
-
-    status: str = "failed"
-    success_step: int | None = None
-    best_holdout_accuracy: float = 0.0
-    curve_steps: list[int] = field(default_factory=list)
-    curve_train_loss: list[float] = field(default_factory=list)
-    curve_holdout_accuracy: list[float] = field(default_factory=list)
-
-    @property
-    def success(self) -> bool:
-        """Whether the run met the success rule."""
-        return self.status == "succeeded"
-
-    def record(self, step: int, loss: float, accuracy: float, succeeded: bool) -> None:
-        """Adds an evaluation."""
-        self.curve_steps.append(step)
-        self.curve_train_loss.append(loss)
-        self.curve_holdout_accuracy.append(accuracy)
-        if not math.isfinite(loss):
-            self.status = "diverged"
-            return
-        self.best_holdout_accuracy = max(self.best_holdout_accuracy, accuracy)
-        if succeeded:
-            self.status, self.success_step = "succeeded", step
+from pipeline.results import RunResult
 
 
 class Training:

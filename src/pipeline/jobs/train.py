@@ -11,7 +11,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import torch
 
 from pipeline.bits import PackedBits
@@ -24,33 +23,14 @@ from pipeline.engine.model import StackedModel
 from pipeline.engine.models import build_model
 from pipeline.engine.protocol import Protocol
 from pipeline.engine.stacking import runs_per_stack
-from pipeline.engine.training import RunResult, Training
+from pipeline.engine.training import Training
 from pipeline.fingerprint import fingerprint
 from pipeline.jobs import arguments
 from pipeline.randomness import Stream
-from pipeline.storage import write_table
+from pipeline.results import RunResult, write_results
 
 log = logging.getLogger(__name__)
 PROGRESS_SECONDS = 10.0
-
-SCHEMA = pa.schema(
-    {
-        **dict.fromkeys(("function", "data", "model", "training"), pa.string()),
-        **dict.fromkeys(("k", "T", "n"), pa.int32()),
-        "seed": pa.int32(),
-        "success": pa.bool_(),
-        "success_step": pa.int32(),
-        "best_holdout_accuracy": pa.float64(),
-        "train_loss": pa.float64(),
-        "steps": pa.int32(),
-        "status": pa.string(),
-        "unique": pa.bool_(),
-        "redraws": pa.int32(),
-        "curve_steps": pa.list_(pa.int32()),
-        "curve_train_loss": pa.list_(pa.float32()),
-        "curve_holdout_accuracy": pa.list_(pa.float32()),
-    }
-)
 
 
 def train_block(spec: dict, dataset: Path, holdout: Path, output: Path, checkpoint: Path, device: torch.device) -> None:
@@ -83,8 +63,7 @@ def train_block(spec: dict, dataset: Path, holdout: Path, output: Path, checkpoi
             if saved.due:
                 saved.save({"finished": finished, "stack": training.state()})
         results += training.results
-    rows = [spec["cell"] | _row(*pair) for pair in zip(sets, results, strict=True)]
-    write_table(pa.Table.from_pylist(rows, SCHEMA), output)
+    write_results(spec["cell"], sets, results, output)
     saved.remove()
     log.info("%s: %d of %d runs succeeded", address, sum(result.success for result in results), len(results))
 
@@ -130,23 +109,6 @@ class Progress:
         succeeded = sum(result.success for result in training.results)
         steps = training.protocol.max_steps
         log.info("%s: step %d of %d, %d done, %d succeeded", self.label, training.step, steps, done, succeeded)
-
-
-def _row(one: TrainingSet, result: RunResult) -> dict:
-    return {
-        "seed": one.seed,
-        "success": result.success,
-        "success_step": result.success_step,
-        "best_holdout_accuracy": result.best_holdout_accuracy,
-        "train_loss": result.curve_train_loss[-1],
-        "steps": result.curve_steps[-1],
-        "status": result.status,
-        "unique": one.unique,
-        "redraws": one.redraws,
-        "curve_steps": result.curve_steps,
-        "curve_train_loss": result.curve_train_loss,
-        "curve_holdout_accuracy": result.curve_holdout_accuracy,
-    }
 
 
 def choose_device(name: str) -> torch.device:

@@ -1,0 +1,53 @@
+"""The configuration: what a config may say, its defaults (the paper's values) and every check on it.
+
+`parse` turns a mapping into a `Config`; it finds all problems at once and names each by its path. A field that stands
+for a value of the paper carries that value's provenance, one of `PROVENANCE`.
+"""
+
+from pipeline.config.experiments import NO_TRAINING, Cell, Experiment, Grid
+from pipeline.config.figures import Figure, Figures
+from pipeline.config.learners import (
+    FITTED,
+    TRAINED,
+    Consistent,
+    DecisionTree,
+    Dropout,
+    LogisticRegression,
+    Lstm,
+    Mlp,
+    Transformer,
+)
+from pipeline.config.protocols import Data, NormBound, Success, Training
+from pipeline.config.reading import ConfigError, load, parse
+from pipeline.config.root import Analysis, Compute, Config
+from pipeline.config.sections import PROVENANCE, Section
+
+__all__ = [
+    "FITTED",
+    "NO_TRAINING",
+    "PROVENANCE",
+    "TRAINED",
+    "Analysis",
+    "Cell",
+    "Compute",
+    "Config",
+    "ConfigError",
+    "Consistent",
+    "Data",
+    "DecisionTree",
+    "Dropout",
+    "Experiment",
+    "Figure",
+    "Figures",
+    "Grid",
+    "LogisticRegression",
+    "Lstm",
+    "Mlp",
+    "NormBound",
+    "Section",
+    "Success",
+    "Training",
+    "Transformer",
+    "load",
+    "parse",
+]

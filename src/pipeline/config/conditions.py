@@ -1,0 +1,109 @@
+"""Checks that need several sections of the config: whether what an experiment or a figure names fits together."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+from pipeline.config.experiments import Experiment
+from pipeline.config.figures import Figure, Figures
+from pipeline.config.learners import TRAINED, Transformer
+from pipeline.config.protocols import Data, Training
+from pipeline.config.sections import Location, Section
+
+Problems = Iterator[tuple[Location, str]]
+
+
+def experiment_problems(experiment: Experiment, data: Data, model: Section, training: Training | None) -> Problems:
+    """What does not fit together in an experiment, each at its location below the experiment."""
+    if isinstance(model, tuple(TRAINED.values())) != (training is not None):
+        yield ("training",), _MISFIT[training is None].format(experiment.model)
+    elif training is not None:
+        yield from ((("training",), problem) for problem in _transformer_problems(experiment, model, training))
+        yield from _batch_problems(experiment, training)
+        if training.samples == "fresh" and data.noisy:
+            yield (
+                ("data",),
+                f"{experiment.data!r} has noise, and {experiment.training!r} draws fresh samples, without it",
+            )
+
+
+_MISFIT = {
+    True: "missing; {!r} is trained by steps, so name a training protocol",
+    False: "{!r} is fitted without training steps; write training: null",
+}
+
+
+def _transformer_problems(experiment: Experiment, model: Section, training: Training) -> Iterator[str]:
+    """Options that only Transformers have."""
+    asked = {"norm_bound": training.norm_bound, "record: [attention]": "attention" in training.record}
+    for option in (name for name, value in asked.items() if value and not isinstance(model, Transformer)):
+        yield (
+            f"{experiment.training!r} has {option}, and {experiment.model!r} is no transformer; "
+            f"use a training protocol without {option.split(':')[0]}"
+        )
+
+
+def _batch_problems(experiment: Experiment, training: Training) -> Problems:
+    for index, n in enumerate(experiment.grid.n):
+        if n < (training.batch_size or 0):
+            yield (
+                ("grid", "n", index),
+                f"{n} is smaller than batch_size = {training.batch_size} of {experiment.training!r}; "
+                f"use n >= {training.batch_size}",
+            )
+
+
+def figure_problems(
+    figures: Figures, experiments: Mapping[str, Experiment], training: Mapping[str, Training]
+) -> Problems:
+    """What figures need of their experiments and these do not have, each at its location below the figures."""
+    for key, figure in figures:
+        names: tuple[str, ...] = figure.experiments if isinstance(figure, Figure) else ()
+        for index, name in enumerate(names):
+            experiment = experiments[name]
+            for need in figure.needs:
+                if problem := CONDITIONS[need](experiment, training.get(experiment.training)):
+                    yield (key, "experiments", index), problem.format(repr(name))
+
+
+def _one(axis: str) -> Callable[[Experiment, Training | None], str | None]:
+    def check(experiment: Experiment, training: Training | None) -> str | None:
+        count = len(getattr(experiment.grid, axis))
+        return f"{{}} has {count} values of {axis}; use an experiment with one" if count > 1 else None
+
+    return check
+
+
+def _fixed_samples(experiment: Experiment, training: Training | None) -> str | None:
+    fresh = training and training.samples == "fresh"
+    return "{} draws fresh samples at every step; use an experiment with samples: fixed" if fresh else None
+
+
+def _fresh_samples(experiment: Experiment, training: Training | None) -> str | None:
+    fresh = training and training.samples == "fresh"
+    return None if fresh else "the samples of {} are fixed; use an experiment with samples: fresh"
+
+
+def _whole_curves(experiment: Experiment, training: Training | None) -> str | None:
+    if training is None:
+        return "{} has no training steps; use a learner that is trained"
+    stops = training.success.when != "last"
+    return "the runs of {} stop early; use a training protocol with success.when: last" if stops else None
+
+
+def _recorded(what: str) -> Callable[[Experiment, Training | None], str | None]:
+    def check(experiment: Experiment, training: Training | None) -> str | None:
+        recorded = training and what in training.record
+        return None if recorded else f"{{}} does not record {what}; use a training protocol with record: [{what}]"
+
+    return check
+
+
+# Of an experiment and its training protocol, what is wrong, with a place for the experiment's name; None if nothing is.
+CONDITIONS = {
+    "one_k": _one("k"),
+    "one_T": _one("T"),
+    "fixed_samples": _fixed_samples,
+    "fresh_samples": _fresh_samples,
+    "whole_curves": _whole_curves,
+    "attention": _recorded("attention"),
+    "progress": _recorded("progress"),
+}

@@ -1,0 +1,75 @@
+"""The experiments: what is learned by which learner, on which grid of cells."""
+
+from collections.abc import Iterator
+from itertools import product
+from typing import Annotated, NamedTuple
+
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+
+from pipeline.config.sections import Count, ListOf, Section, check_known, name_of, reject, setting
+from pipeline.functions import FUNCTIONS
+
+NO_TRAINING = "none"  # the name of the training protocol of a learner that is fitted at once, in paths
+
+
+def _at_least_k(T: int, info: ValidationInfo) -> int:
+    k = max(info.data.get("k", [0]))
+    if k > T:
+        raise ValueError(f"{T} is smaller than k = {k}; use T >= {k}")
+    return T
+
+
+class Grid(Section):
+    """The cells of an experiment: every combination of k, T and n."""
+
+    k: ListOf[Count] = setting((3,), "read", "Sparsities: numbers of relevant positions.")
+    T: ListOf[Annotated[Count, AfterValidator(_at_least_k)]] = setting(
+        (*range(100, 800, 50), 800, 900, 1000, 1100), "read", "Context lengths, in bits; each at least every k."
+    )
+    n: ListOf[Count] = setting(tuple(range(20, 201, 10)), "ours", "Numbers of training samples.")
+    seeds: Count = setting(50, "remembered", "Number of runs per cell; their seeds are 0, 1, …, `seeds` - 1.")
+
+
+class Cell(NamedTuple):
+    """What the runs of one cell share: everything but the seed."""
+
+    function: str
+    data: str
+    model: str
+    training: str
+    k: int
+    T: int
+    n: int
+
+
+class Experiment(Section):
+    """One Boolean function learned by one model on a grid of cells."""
+
+    function: str = setting(
+        "and", "read", "The Boolean function, by its name in `pipeline.functions`; it fixes the input distribution too."
+    )
+    data: Annotated[str, name_of("data")] = Field("standard", description="Name of a data protocol.")
+    model: Annotated[str, name_of("model")] = Field("transformer", description="Name of a model.")
+    training: Annotated[str, name_of("training")] | None = Field(
+        "adam", description="Name of a training protocol; null for a learner that is fitted without training steps."
+    )
+    grid: Grid = Field(Grid(), description="The cells.")
+    enabled: bool = Field(True, description="false: the experiment is off, as if it were not there.")
+
+    @field_validator("function")
+    @classmethod
+    def _function_exists(cls, function: str) -> str:
+        return check_known("function", function, FUNCTIONS)
+
+    @field_validator("grid")
+    @classmethod
+    def _function_allows_k(cls, grid: Grid, info: ValidationInfo) -> Grid:
+        if "function" in info.data:
+            check = FUNCTIONS[info.data["function"]].check_sparsity
+            reject((("k", index), problem) for index, k in enumerate(grid.k) if (problem := check(k)))
+        return grid
+
+    def cells(self) -> Iterator[Cell]:
+        """The cells in the grid's order, n varying fastest."""
+        for k, T, n in product(self.grid.k, self.grid.T, self.grid.n):
+            yield Cell(self.function, self.data, self.model, self.training or NO_TRAINING, k, T, n)

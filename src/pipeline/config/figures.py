@@ -1,0 +1,91 @@
+"""The figures and what each of them needs of the experiments that it shows."""
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from pipeline.config.sections import ListOf, Section, name_of
+
+
+class Figure(Section):
+    """A figure of some experiments; ``needs`` names conditions of :mod:`pipeline.config.conditions`."""
+
+    needs: ClassVar[tuple[str, ...]] = ()
+
+    experiments: ListOf[Annotated[str, name_of("experiment")]] = Field(description="Names of the experiments shown.")
+
+
+class SampleSizeFigure(Figure):
+    """A figure of success rates or critical sample sizes."""
+
+    needs = ("fixed_samples",)
+
+
+class CriticalSampleSizeFigure(SampleSizeFigure):
+    """Critical sample size against T."""
+
+    paper_points: str | None = Field(
+        None, description="CSV file with the paper's digitised points, relative to the project's folder; null: none."
+    )
+
+
+class LearningCurvesFigure(Figure):
+    """Learning curves."""
+
+    needs = ("one_k", "one_T", "whole_curves")
+
+
+class OnlineFigure(Figure):
+    """A figure of runs that see fresh samples at every step."""
+
+    needs = ("fresh_samples",)
+
+
+class ProgressFigure(OnlineFigure):
+    """Hidden progress."""
+
+    needs = ("fresh_samples", "progress")
+
+
+class AttentionFigure(SampleSizeFigure):
+    """Attention of all runs."""
+
+    needs = ("fixed_samples", "attention")
+
+
+class AttentionMapFigure(Figure):
+    """Attention of one run of each sample size."""
+
+    needs = ("one_k", "one_T", "attention")
+
+
+class Figures(Section):
+    """The figures; one that is left out or null, or whose experiments are all off, is not drawn."""
+
+    critical_sample_size: CriticalSampleSizeFigure | None = Field(
+        None, description="Critical sample size against T, beside the paper's."
+    )
+    success_heatmap: SampleSizeFigure | None = Field(None, description="Success rate over T and n.")
+    learning_curves: LearningCurvesFigure | None = Field(
+        None, description="Loss and holdout accuracy over steps; for experiments with one k and T and no early stops."
+    )
+    functions: SampleSizeFigure | None = Field(
+        None, description="Critical sample size against T, the functions side by side."
+    )
+    sparsity: SampleSizeFigure | None = Field(None, description="Critical sample size against k.")
+    learners: SampleSizeFigure | None = Field(
+        None, description="Critical sample size against T, all learners of a function in a panel."
+    )
+    noise: SampleSizeFigure | None = Field(None, description="Critical sample size against the rate of noise.")
+    attention: AttentionFigure | None = Field(
+        None, description="Attention on the support against n; for experiments that record attention."
+    )
+    attention_map: AttentionMapFigure | None = Field(
+        None, description="[CLS]'s attention in the run of seed 0, position by position; one k and T."
+    )
+    transitions: OnlineFigure | None = Field(
+        None, description="Step of the transition against T; for experiments on fresh samples."
+    )
+    progress: ProgressFigure | None = Field(
+        None, description="Hidden progress over steps; for experiments on fresh samples that record progress."
+    )

@@ -1,0 +1,117 @@
+"""The whole config: its sections, and what follows from them together."""
+
+from functools import cached_property
+from typing import Any, Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from pipeline.config.conditions import experiment_problems, figure_problems
+from pipeline.config.experiments import NO_TRAINING, Cell, Experiment
+from pipeline.config.figures import Figures
+from pipeline.config.learners import Model, Transformer
+from pipeline.config.protocols import Data, Training
+from pipeline.config.sections import Count, Name, Section, Share, reject, setting
+
+
+class Analysis(Section):
+    """From runs to critical sample sizes."""
+
+    success_share: Share = setting(
+        0.5, "remembered", "Share of a cell's runs that must succeed at the critical sample size; 0.4 or 0.5."
+    )
+    confidence: Share = setting(0.95, "ours", "Coverage of the confidence intervals, as a share.")
+    bootstrap: Count = setting(1000, "ours", "Number of bootstrap resamples.")
+
+
+class Compute(Section):
+    """How runs are computed; the values do not change what a run is."""
+
+    seeds_per_job: Count = Field(50, description="Number of seeds that one training job packs.")
+    device: Literal["cpu", "cuda", "auto"] = Field(
+        "cpu", description="Where the training runs; `auto`: on a GPU if there is one."
+    )
+    precision: Literal["float32", "tf32"] = Field(
+        "float32", description="Of matrix products on a GPU; `tf32` is faster and keeps about three digits."
+    )
+
+
+class Config(Section):
+    """The whole config. Use `parse` or `load` to make one: they also check that the names it refers to exist."""
+
+    data: dict[Name, Data] = Field({"standard": Data()}, min_length=1, description="Data protocols by name.")
+    models: dict[Name, Model] = Field({"transformer": Transformer()}, min_length=1, description="Learners by name.")
+    training: dict[Name, Training] = Field(
+        {"adam": Training()}, min_length=1, description="Training protocols by name."
+    )
+    experiments: dict[Name, Experiment] = Field(min_length=1, description="Experiments by name.")
+    analysis: Analysis = Field(Analysis(), description="From runs to critical sample sizes.")
+    figures: Figures = Field(Figures(), description="The figures and the experiments they show.")
+    compute: Compute = Field(Compute(), description="How runs are computed.")
+
+    @field_validator("training")
+    @classmethod
+    def _no_training_is_called_none(cls, training: dict[str, Training]) -> dict[str, Training]:
+        if NO_TRAINING in training:
+            reject([((NO_TRAINING,), "this name stands for no training; use another name")])
+        return training
+
+    @field_validator("experiments")
+    @classmethod
+    def _parts_fit(cls, experiments: dict[str, Experiment], info: ValidationInfo) -> dict[str, Experiment]:
+        if {"data", "models", "training"} <= info.data.keys():
+            data, models, training = (info.data[key] for key in ("data", "models", "training"))
+            reject(
+                ((name, *location), problem)
+                for name, one in experiments.items()
+                for location, problem in experiment_problems(
+                    one, data[one.data], models[one.model], one.training and training[one.training]
+                )
+            )
+        if not any(experiment.enabled for experiment in experiments.values()):
+            raise ValueError("all are off; write enabled: true in at least one")
+        return experiments
+
+    @field_validator("figures")
+    @classmethod
+    def _figures_can_be_drawn(cls, figures: Figures, info: ValidationInfo) -> Figures:
+        if {"training", "experiments"} <= info.data.keys():
+            reject(figure_problems(figures, info.data["experiments"], info.data["training"]))
+        return figures
+
+    @cached_property
+    def enabled(self) -> dict[str, Experiment]:
+        """The experiments that are on, by name."""
+        return {name: experiment for name, experiment in self.experiments.items() if experiment.enabled}
+
+    @cached_property
+    def online(self) -> dict[str, Experiment]:
+        """Those of them whose runs see fresh samples at every step."""
+        return {name: one for name, one in self.enabled.items() if self._training_of(one, "samples") == "fresh"}
+
+    @cached_property
+    def offline(self) -> dict[str, Experiment]:
+        """The other experiments that are on: they have critical sample sizes."""
+        return {name: one for name, one in self.enabled.items() if name not in self.online}
+
+    def recording(self, what: Literal["attention", "progress"]) -> dict[str, Experiment]:
+        """The experiments that are on and record something, by name."""
+        return {name: one for name, one in self.enabled.items() if what in (self._training_of(one, "record") or ())}
+
+    def _training_of(self, experiment: Experiment, field: str) -> Any:
+        """A field of an experiment's training protocol; None without training."""
+        return getattr(self.training[experiment.training], field) if experiment.training else None
+
+    def seed_blocks(self) -> dict[Cell, list[range]]:
+        """Of each cell, the seeds of each of its jobs; the last job may have fewer.
+
+        A cell that experiments share has as many seeds as the largest of them asks for, so that it is computed once.
+        """
+        counts: dict[Cell, int] = {}
+        for experiment in self.enabled.values():
+            for cell in experiment.cells():
+                counts[cell] = max(counts.get(cell, 0), experiment.grid.seeds)
+        size = self.compute.seeds_per_job
+        return {
+            cell: [range(first, min(first + size, count)) for first in range(0, count, size)]
+            for cell, count in counts.items()
+        }

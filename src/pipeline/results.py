@@ -1,0 +1,95 @@
+"""The outcomes of runs, and the files that keep them: a row a run (docs/formats.md)."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+
+from pipeline.datasets import TrainingSet
+from pipeline.storage import write_table
+
+SCHEMA = pa.schema(
+    {
+        **dict.fromkeys(("function", "data", "model", "training"), pa.string()),
+        **dict.fromkeys(("k", "T", "n"), pa.int32()),
+        "seed": pa.int32(),
+        "success": pa.bool_(),
+        "success_step": pa.int32(),
+        "best_holdout_accuracy": pa.float64(),
+        "train_loss": pa.float64(),
+        "steps": pa.int32(),
+        "status": pa.string(),
+        "unique": pa.bool_(),
+        "redraws": pa.int32(),
+        "curve_steps": pa.list_(pa.int32()),
+        "curve_train_loss": pa.list_(pa.float32()),
+        "curve_holdout_accuracy": pa.list_(pa.float32()),
+    }
+)
+
+
+@dataclass
+class RunResult:
+    """The outcome of one run.
+
+    ``status`` is ``succeeded``, ``failed`` (the steps were used up) or ``diverged`` (the loss is not finite). The
+    curves have one entry an evaluation; a step's training loss is that of its batch before its update.
+    """
+
+    status: str = "failed"
+    success_step: int | None = None
+    best_holdout_accuracy: float = 0.0
+    curve_steps: list[int] = field(default_factory=list)
+    curve_train_loss: list[float] = field(default_factory=list)
+    curve_holdout_accuracy: list[float] = field(default_factory=list)
+
+    @property
+    def success(self) -> bool:
+        """Whether the run met the success rule."""
+        return self.status == "succeeded"
+
+    def record(self, step: int, loss: float, accuracy: float, succeeded: bool) -> None:
+        """Adds an evaluation."""
+        self.curve_steps.append(step)
+        self.curve_train_loss.append(loss)
+        self.curve_holdout_accuracy.append(accuracy)
+        if not math.isfinite(loss):
+            self.status = "diverged"
+            return
+        self.best_holdout_accuracy = max(self.best_holdout_accuracy, accuracy)
+        if succeeded:
+            self.status, self.success_step = "succeeded", step
+
+
+def write_results(
+    cell: Mapping[str, str | int], sets: Sequence[TrainingSet], results: Sequence[RunResult], path: Path
+) -> None:
+    """Writes the results of a block of runs.
+
+    Args:
+        cell: the cell's address: names of function, data, model and training; k, T, n.
+        sets: the runs' training sets.
+        results: their outcomes.
+        path: the file.
+    """
+    rows = [{**cell, **_row(*pair)} for pair in zip(sets, results, strict=True)]
+    write_table(pa.Table.from_pylist(rows, SCHEMA), path)
+
+
+def _row(one: TrainingSet, result: RunResult) -> dict:
+    return {
+        "seed": one.seed,
+        "success": result.success,
+        "success_step": result.success_step,
+        "best_holdout_accuracy": result.best_holdout_accuracy,
+        "train_loss": result.curve_train_loss[-1],
+        "steps": result.curve_steps[-1],
+        "status": result.status,
+        "unique": one.unique,
+        "redraws": one.redraws,
+        "curve_steps": result.curve_steps,
+        "curve_train_loss": result.curve_train_loss,
+        "curve_holdout_accuracy": result.curve_holdout_accuracy,
+    }
