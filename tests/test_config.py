@@ -391,7 +391,7 @@ def test_fresh_samples_have_no_noise():
         "training": {"adam": {"samples": "fresh"}},
         "experiments": {"one": {}},
     }
-    complaint = "'standard' has noise, which fresh samples of 'adam' cannot have"
+    complaint = "'standard' has noise, and 'adam' draws fresh samples, without it"
     assert problems(raw) == [f"experiments.one.data: {complaint}"]
 
 
