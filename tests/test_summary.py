@@ -39,3 +39,21 @@ def test_the_summary_says_what_was_found_and_what_to_know():
         "  runs whose training set fits more than one support, after all redraws: 1",
         "  runs that diverged, which count as failures: 1",
     ]
+
+
+def test_the_summary_has_the_transitions_of_runs_on_fresh_samples():
+    series = {**SERIES, "experiment": "online", "function": "parity"}
+    reached = {"runs": 10, "reached": 9, "median": 750.0, "ci_low": 600.0, "ci_high": None, "censored": False}
+    missed = {"runs": 10, "reached": 3, "median": None, "ci_low": 4000.0, "ci_high": None, "censored": True}
+    transitions = pd.DataFrame([{**series, "T": 20, **missed}, {**series, "T": 10, **reached}])
+    growth = pd.DataFrame([{**series, "exponent": 2.5, "exponent_low": 1.75, "exponent_high": 3.25}])
+    critical = pd.DataFrame(columns=[*SERIES, "T"])
+    lines = summary(critical, growth, critical, 0.5, 0.95, transitions, growth).splitlines()
+    assert lines[2:8] == [
+        "Transitions: the step at which a run on fresh samples succeeds, medians with 95% intervals.",
+        "",
+        "online: parity of k = 3 bits, transformer, 20 runs",
+        "  T = 10     step 750   [600, open]   9 of 10 runs",
+        "  T = 20     not reached by half   [4000, open]   3 of 10 runs",
+        "  fit: step proportional to T^2.50 [1.75, 3.25]",
+    ]

@@ -9,7 +9,15 @@ SERIES = ["experiment", "function", "model", "k"]
 NEARLY_ALL = 0.9  # a success rate below this at the largest n suggests that more samples alone do not help
 
 
-def summary(critical: pd.DataFrame, fits: pd.DataFrame, runs: pd.DataFrame, share: float, confidence: float) -> str:
+def summary(
+    critical: pd.DataFrame,
+    fits: pd.DataFrame,
+    runs: pd.DataFrame,
+    share: float,
+    confidence: float,
+    transitions: pd.DataFrame | None = None,
+    growth: pd.DataFrame | None = None,
+) -> str:
     """Critical sample sizes with their intervals, the fitted law, and what to know of the runs behind them.
 
     Args:
@@ -18,6 +26,8 @@ def summary(critical: pd.DataFrame, fits: pd.DataFrame, runs: pd.DataFrame, shar
         runs: the table runs.
         share: the share of successful runs that defines the critical size.
         confidence: the intervals' coverage.
+        transitions: the table transitions, if there are experiments on fresh samples.
+        growth: the table transition_fits, likewise.
     """
     lines = [f"Critical sample size: the n at which {share:.0%} of the runs succeed, with {confidence:.0%} intervals."]
     for key, rows in critical.groupby(SERIES):
@@ -25,6 +35,12 @@ def summary(critical: pd.DataFrame, fits: pd.DataFrame, runs: pd.DataFrame, shar
         experiment, function, model, k = key
         lines += ["", f"{experiment}: {function} of k = {k} bits, {model}, {len(mine)} runs"]
         lines += [*_sizes(rows), *_laws(law), *_plateaus(rows, mine), *_counts(mine)]
+    if transitions is not None:
+        lines += [
+            "",
+            f"Transitions: the step at which a run on fresh samples succeeds, medians with {confidence:.0%} intervals.",
+        ]
+        lines += _transitions(transitions, growth)
     return (
         "\n".join([*lines, "", "Figures: results/figures/*.html (also .svg and .png). Tables: results/tables/."]) + "\n"
     )
@@ -42,6 +58,18 @@ def _sizes(rows: pd.DataFrame) -> Iterator[str]:
 
 def _end(value: float) -> str:
     return "beyond the grid" if math.isnan(value) else f"{value:.1f}"
+
+
+def _transitions(transitions: pd.DataFrame, growth: pd.DataFrame) -> Iterator[str]:
+    for key, rows in transitions.groupby(SERIES):
+        experiment, function, model, k = key
+        yield from ("", f"{experiment}: {function} of k = {k} bits, {model}, {rows['runs'].sum()} runs")
+        for row in rows.sort_values("T").itertuples():
+            median = "not reached by half" if row.censored else f"step {row.median:.0f}"
+            interval = ", ".join("open" if pd.isna(end) else f"{end:.0f}" for end in (row.ci_low, row.ci_high))
+            yield f"  T = {row.T:<6} {median}   [{interval}]   {row.reached} of {row.runs} runs"
+        for fit in growth[(growth[SERIES] == list(key)).all(axis=1)].dropna(subset="exponent").itertuples():
+            yield f"  fit: step proportional to T^{fit.exponent:.2f} [{fit.exponent_low:.2f}, {fit.exponent_high:.2f}]"
 
 
 def _laws(fits: pd.DataFrame) -> Iterator[str]:

@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 def parse(description: str, *paths: str, **options: dict[str, Any]) -> argparse.Namespace:
-    """Reads ``--spec`` (a JSON object), ``--log``, the named paths and further options, all of them required.
+    """Reads ``--spec`` (a JSON object), ``--log``, the named paths and further options, required unless they say so.
 
     The job's messages go to standard error and to the log file.
 
@@ -26,7 +26,7 @@ def parse(description: str, *paths: str, **options: dict[str, Any]) -> argparse.
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--spec", type=json.loads, required=True, help="the job's settings, a JSON object")
     for name, details in {**{name: {"type": Path} for name in (*paths, "log")}, **options}.items():
-        parser.add_argument(f"--{name}", required=True, **details)
+        parser.add_argument(f"--{name}", **{"required": True} | details)
     arguments = parser.parse_args()
     _log_to(arguments.log)
     return arguments

@@ -1,11 +1,15 @@
 """Writes the summary that the workflow prints at its end."""
 
+from pathlib import Path
+
 from pipeline.jobs import arguments
 from pipeline.storage import read_frame, whole_file
 from pipeline.summary import summary
 
 if __name__ == "__main__":
-    given = arguments.parse(__doc__, "critical", "fits", "runs", "output")
-    tables = (read_frame(path) for path in (given.critical, given.fits, given.runs))
+    optional = {name: {"type": Path, "required": False} for name in ("transitions", "growth")}
+    given = arguments.parse(__doc__, "critical", "fits", "runs", "output", **optional)
+    tables = {name: getattr(given, name) for name in ("critical", "fits", "runs", *optional)}
+    frames = {name: read_frame(path) for name, path in tables.items() if path}
     with whole_file(given.output) as temporary:
-        temporary.write_text(summary(*tables, **given.spec), encoding="utf-8")
+        temporary.write_text(summary(**frames, **given.spec), encoding="utf-8")
