@@ -28,6 +28,7 @@ from pipeline.engine.training import RunResult, Training
 from pipeline.fingerprint import fingerprint
 from pipeline.jobs import arguments
 from pipeline.randomness import Stream
+from pipeline.rows import table_of
 from pipeline.storage import write_table
 
 log = logging.getLogger(__name__)
@@ -84,7 +85,7 @@ def train_block(spec: dict, dataset: Path, holdout: Path, output: Path, checkpoi
                 saved.save({"finished": finished, "stack": training.state()})
         results += training.results
     rows = [spec["cell"] | _row(*pair) for pair in zip(sets, results, strict=True)]
-    write_table(pa.Table.from_pylist(rows, SCHEMA), output)
+    write_table(table_of(rows, SCHEMA), output)
     saved.remove()
     log.info("%s: %d of %d runs succeeded", address, sum(result.success for result in results), len(results))
 
