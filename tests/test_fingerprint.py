@@ -18,6 +18,12 @@ FILES = {
 }
 
 
+def forget() -> None:
+    """What was read of files, which a process takes to stay as they are."""
+    fingerprint.cache_clear()
+    module._analyse.cache_clear()
+
+
 @pytest.fixture
 def package(tmp_path, monkeypatch):
     """A small package in place of the real one; writing a file invalidates what was read of it."""
@@ -27,12 +33,12 @@ def package(tmp_path, monkeypatch):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-        module._analyse.cache_clear()
+        forget()
 
     for name, text in FILES.items():
         write(name, text)
     yield write
-    module._analyse.cache_clear()
+    forget()
 
 
 @pytest.mark.parametrize(

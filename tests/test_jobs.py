@@ -101,6 +101,23 @@ def test_the_command_logs_to_its_file(folder):
     assert "2 training sets" in (folder / "logs" / "job.log").read_text()
 
 
+def test_the_jobs_of_a_cell_start_without_pandas(tmp_path):
+    holdout, dataset, output = ([f"--{name}", str(tmp_path / name)] for name in ("holdout", "dataset", "output"))
+    places = [*output, "--checkpoint", str(tmp_path / "checkpoint"), "--device=cpu", "--precision=float32"]
+    jobs = {
+        "holdout": ({"function": "and", "k": 3, "T": 12, "holdout_size": 300}, ["--output", holdout[1]]),
+        "dataset": ({"cell": CELL, "seeds": "0-1", **DATA}, [*holdout, "--output", dataset[1]]),
+        "train": (SPEC, [*dataset, *holdout, *places, "--threads=1"]),
+    }
+    for job, (spec, options) in jobs.items():
+        command = [sys.executable, "-X", "importtime", "-m", f"pipeline.jobs.{job}", "--spec", json.dumps(spec)]
+        command += ["--log", str(tmp_path / "log"), *options]
+        imports = subprocess.run(command, check=True, capture_output=True, text=True).stderr
+        assert "pyarrow.parquet" in imports
+        assert "pandas" not in imports
+    assert len(read_frame(tmp_path / "output")) == 2
+
+
 def test_a_damaged_input_ends_the_command_with_one_line_in_terminal_and_log(folder):
     torn = folder / "holdout.parquet"
     torn.write_bytes(torn.read_bytes()[:50])

@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 from pipeline import uniqueness
 from pipeline.functions import FUNCTIONS, evaluate
 from pipeline.randomness import Stream
-from pipeline.uniqueness import consistent_supports, is_unique
+from pipeline.uniqueness import consistent_supports, has_neighbour, is_unique
 
 EVERY = 10**9
 
@@ -77,6 +77,16 @@ def test_the_limit_keeps_the_first_supports(sample, linear, limit):
     assert is_unique(*sample, linear=linear) == (len(expected) == 1)
 
 
+@settings(max_examples=300)
+@given(samples(registry_tables() | any_table()), st.data())
+def test_a_neighbour_is_a_consistent_support_with_one_other_position(sample, data):
+    consistent = brute_force(*sample)
+    if consistent:
+        support = data.draw(st.sampled_from(consistent))
+        shared = [len(set(support) & set(other)) for other in consistent]
+        assert has_neighbour(*sample, np.array(support)) == (len(support) - 1 in shared)
+
+
 @pytest.mark.parametrize("name", FUNCTIONS)
 @pytest.mark.parametrize("k", [1, 3])
 def test_every_block_of_a_larger_search_is_visited(name, k, monkeypatch):
@@ -108,6 +118,7 @@ def test_a_large_sample_has_only_the_planted_support(name, k, T, n):
     linear = FUNCTIONS[name].linear
     assert consistent_supports(table, inputs, labels, linear=linear, limit=EVERY).tolist() == [support.tolist()]
     assert is_unique(table, inputs, labels, linear=linear)
+    assert not has_neighbour(table, inputs, labels, support)
 
 
 @pytest.mark.parametrize(("name", "k", "T", "n"), UNIQUE[:-1])
@@ -120,6 +131,7 @@ def test_a_copied_column_plants_a_second_support(name, k, T, n):
     assert consistent_supports(table, inputs, labels, linear=linear, limit=EVERY).tolist() == planted
     assert consistent_supports(table, inputs, labels, linear=linear, limit=1).tolist() == planted[:1]
     assert not is_unique(table, inputs, labels, linear=linear)
+    assert has_neighbour(table, inputs, labels, support)
 
 
 @pytest.mark.parametrize(("name", "k", "T", "n"), UNIQUE)

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.bits import PackedBits
+from pipeline.rows import table_of
 from pipeline.storage import read_table, write_table
 
 
@@ -55,8 +56,10 @@ class TrainingSet:
 
 def write_holdout(inputs: PackedBits, path: Path) -> None:
     """Writes the N holdout inputs: column ``inputs``, ⌈T/8⌉ bytes a sample."""
-    column = pa.array([row.tobytes() for row in inputs.data], pa.binary(inputs.data.shape[1]))
-    write_table(pa.table({"inputs": column}).replace_schema_metadata({"T": str(inputs.length)}), path)
+    kind = pa.binary(inputs.data.shape[1])
+    column = pa.Array.from_buffers(kind, len(inputs), [None, pa.py_buffer(inputs.data)])
+    schema = pa.schema({"inputs": kind}, {"T": str(inputs.length)})
+    write_table(pa.Table.from_arrays([column], schema=schema), path)
 
 
 def read_holdout(path: Path) -> PackedBits:
@@ -91,7 +94,7 @@ def write_training_sets(sets: list[TrainingSet], path: Path) -> None:
     first = sets[0]
     sizes = {"n": len(first.inputs), "T": first.inputs.length, "holdout_size": len(first.holdout_labels)}
     schema = SCHEMA.with_metadata({name: str(size) for name, size in sizes.items()})
-    write_table(pa.Table.from_pylist(rows, schema), path)
+    write_table(table_of(rows, schema), path)
 
 
 def read_training_sets(path: Path) -> list[TrainingSet]:

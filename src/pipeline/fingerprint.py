@@ -17,6 +17,7 @@ ROOT = Path(__file__).parent.parent
 DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
+@cache  # the workflow asks for the same one with every job
 def fingerprint(module: str, entry: str | None = None) -> str:
     """Hash of a module of this package, such as ``"pipeline.jobs.train"``, and of all that it imports from it.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from pipeline.datasets import TrainingSet
+from pipeline.rows import table_of
 from pipeline.storage import write_table
 
 SCHEMA = pa.schema(
@@ -75,7 +76,7 @@ def write_results(
         path: the file.
     """
     rows = [{**cell, **_row(*pair)} for pair in zip(sets, results, strict=True)]
-    write_table(pa.Table.from_pylist(rows, SCHEMA), path)
+    write_table(table_of(rows, SCHEMA), path)
 
 
 def _row(one: TrainingSet, result: RunResult) -> dict:

@@ -6,7 +6,7 @@ from pipeline.bits import PackedBits
 from pipeline.datasets import Address, TrainingSet
 from pipeline.functions import FUNCTIONS, evaluate
 from pipeline.randomness import Stream
-from pipeline.uniqueness import is_unique
+from pipeline.uniqueness import has_neighbour, is_unique
 
 
 def draw_holdout(function: str, k: int, T: int, size: int) -> PackedBits:
@@ -42,7 +42,9 @@ def draw_training_set(
         labels = evaluate(truth_table, inputs, support)
         if not reject_ambiguous:
             break
-        unique = is_unique(truth_table, inputs, labels, linear=entry.linear)
+        unique = not has_neighbour(truth_table, inputs, labels, support) and is_unique(
+            truth_table, inputs, labels, linear=entry.linear
+        )
         if unique:
             break
     holdout_labels = evaluate(truth_table, holdout.columns(support), np.arange(k))

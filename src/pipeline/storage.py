@@ -4,11 +4,14 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+if TYPE_CHECKING:  # a quarter of a second, which jobs without data frames need not wait for
+    import pandas as pd
 
 
 class TornFileError(ValueError):
@@ -55,11 +58,11 @@ def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
         raise TornFileError(f"{path} is damaged ({error}); delete it and run snakemake again to rebuild it") from error
 
 
-def write_frame(frame: pd.DataFrame, path: Path) -> None:
+def write_frame(frame: "pd.DataFrame", path: Path) -> None:
     """Writes a data frame, without its index, like :func:`write_table`."""
     write_table(pa.Table.from_pandas(frame, preserve_index=False), path)
 
 
-def read_frame(path: Path) -> pd.DataFrame:
+def read_frame(path: Path) -> "pd.DataFrame":
     """Reads a Parquet file into a data frame, like :func:`read_table`."""
     return read_table(path).to_pandas()

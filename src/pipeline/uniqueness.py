@@ -58,6 +58,32 @@ def is_unique(truth_table: np.ndarray, inputs: np.ndarray, labels: np.ndarray, *
     return len(consistent_supports(truth_table, inputs, labels, linear=linear, limit=2)) == 1
 
 
+def has_neighbour(truth_table: np.ndarray, inputs: np.ndarray, labels: np.ndarray, support: np.ndarray) -> bool:
+    """Whether another consistent support shares all but one position with this consistent one.
+
+    A small sample of AND or OR that fits several supports has nearly always one such beside the planted one (297 of
+    300 at k = 3, T = 1100, n = 20), and it is found much sooner than by a search for all of them.
+
+    Args:
+        truth_table: g, bool ``[2**k]``.
+        inputs: bool ``[n, T]``.
+        labels: bool ``[n]``, those of the inputs under the support.
+        support: k ascending positions, int64 ``[k]``.
+    """
+    k, T = len(support), inputs.shape[1]
+    for dropped in range(k):
+        rest = np.delete(support, dropped)
+        edges = [-1, *rest, T]
+        bits = inputs[:, rest] @ 2 ** np.arange(k - 1)
+        for role in range(k):  # of the new position among the others, which decides its place in the truth table
+            fits = truth_table.reshape(-1, 2, 2**role).swapaxes(1, 2).reshape(-1, 2)[bits] == labels[:, None]
+            columns = inputs[:, edges[role] + 1 : edges[role + 1]]
+            complies = columns[~fits[:, 0]].all(axis=0) & ~columns[~fits[:, 1]].any(axis=0)
+            if np.count_nonzero(complies) > (role == dropped):  # the dropped position complies too
+                return True
+    return False
+
+
 def _pack(samples: np.ndarray) -> np.ndarray:
     """The columns of a bool ``[n, C]`` array as bit sets, uint64 ``[W, C]``, padded with zeros."""
     n, columns = samples.shape

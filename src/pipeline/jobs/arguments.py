@@ -1,6 +1,7 @@
 """The command line that the jobs share."""
 
 import argparse
+import gc
 import json
 import logging
 import sys
@@ -29,6 +30,7 @@ def parse(description: str, *paths: str, **options: dict[str, Any]) -> argparse.
         parser.add_argument(f"--{name}", **{"required": True} | details)
     arguments = parser.parse_args()
     _log_to(arguments.log)
+    gc.freeze()  # what the imports made lives to the end; without this, training jobs walk it at exit, for 0.3 seconds
     return arguments
 
 
