@@ -71,23 +71,36 @@ def log_laws(critical: pd.DataFrame, fits: pd.DataFrame, count: int = 2) -> pd.D
     return lines.assign(n=lines["a"] * np.log(lines["T"]) + lines["b"]).drop(columns=["first", "last", "way"])
 
 
-def log_T(lengths: pd.Series) -> alt.X:
-    """The x axis of context lengths, logarithmic, with room at both ends."""
-    scale = alt.Scale(type="log", nice=False, domain=[lengths.min() / 1.1, lengths.max() * 1.1])
+def log_T(lengths: pd.Series, room: float = 1.1) -> alt.X:
+    """The x axis of context lengths, logarithmic, from the smallest over ``room`` to the largest times ``room``."""
+    scale = alt.Scale(type="log", nice=False, domain=[lengths.min() / room, lengths.max() * room])
     axis = alt.Axis(values=ticks(lengths), format="d", grid=False)
     return alt.X("T:Q", title="Context length T (log scale)", scale=scale, axis=axis)
+
+
+def log_n(points: pd.DataFrame, *, titled: bool = True) -> alt.Y:
+    """The y axis of critical sample sizes, logarithmic, over all marks and intervals; within a row without labels."""
+    ends = points[["n", "low", "high"]]
+    low, high = ends.min(axis=None) / 1.25, ends.max(axis=None) * 1.25
+    values = [tick for tick in ladder(1, 2, 5) if low <= tick <= high]
+    chosen = {"values": values} if len(values) > 2 else {"tickCount": 5}  # Vega has finer ones
+    axis = alt.Axis(**chosen, format="d", labels=titled, ticks=titled)
+    title = "Critical sample size n (samples, log)" if titled else None
+    return alt.Y("n:Q", title=title, scale=alt.Scale(type="log", nice=False, domain=[low, high]), axis=axis)
 
 
 def ticks(lengths: pd.Series) -> list[int]:
     """The values themselves if they are few, otherwise 1, 2, 3 and 5 times the powers of ten among them."""
     values = sorted(int(length) for length in lengths.unique())
-    if len(values) <= 6:
-        return values
-    ladder = [digit * 10**exponent for exponent in range(7) for digit in (1, 2, 3, 5)]
-    return [tick for tick in ladder if values[0] <= tick <= values[-1]]
+    return values if len(values) <= 6 else [tick for tick in ladder(1, 2, 3, 5) if values[0] <= tick <= values[-1]]
 
 
-def layers(points: pd.DataFrame, x: alt.X, y: alt.Y, looks: Looks, shift: int = 0) -> list[alt.Chart]:
+def ladder(*digits: int) -> list[int]:
+    """The digits times the powers of ten, up to 10⁷."""
+    return [digit * 10**exponent for exponent in range(7) for digit in digits]
+
+
+def layers(points: pd.DataFrame, x: alt.X, y: alt.Y, looks: Looks, shift: float = 0) -> list[alt.Chart]:
     """The intervals and, on top, the marks of some points.
 
     Args:

@@ -63,7 +63,7 @@ def learner_colours(models: Iterable[str]) -> dict[str, str]:
     return {model: colours[model] for model in sorted(models)}
 
 
-def task_label(function: str, k: int) -> str:
+def task_label(function: str, k: int | str) -> str:
     """The usual name of a sparse function, such as ``3-way AND`` or ``3-way parity``."""
     return f"{k}-way {function.upper() if function in _OPERATORS else function.replace('_', ' ')}"
 
