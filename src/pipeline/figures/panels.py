@@ -11,7 +11,7 @@ from pipeline.figures.sizes import ABOVE, BELOW, FITTED, MARKS, SMALLEST, Looks,
 
 COLUMNS = 4  # panels of a row
 MIN_WIDTH, HEIGHT = 220, 300
-SEQUENCE = ("#440154", "#3B528B", "#21908C", "#5DC863")  # viridis without its end, which is too light on white
+SEQUENCE = ("#440154", "#3B528B", "#21908C", "#4CAF50")  # viridis up to a green that is still readable on white
 DODGE = 7  # pixels between series at the same place
 
 

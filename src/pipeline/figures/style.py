@@ -34,7 +34,8 @@ def theme() -> alt.theme.ThemeConfig:
             "view": {"continuousWidth": WIDTH, "continuousHeight": HEIGHT, "stroke": None},
             "axis": text | {"gridColor": GRID, "domainColor": INK, "tickColor": INK, "titlePadding": 10},
             "legend": text
-            | {"labelLimit": 320, "symbolSize": 110, "rowPadding": 5, "columnPadding": 24, "titlePadding": 8},
+            | {"labelLimit": 320, "symbolSize": 110, "rowPadding": 5, "columnPadding": 24, "titlePadding": 8}
+            | {"layout": {"bottom": {"margin": 24, "anchor": "start"}}},
             "header": text,
             "title": {
                 "anchor": "start",
