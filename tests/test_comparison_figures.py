@@ -76,8 +76,10 @@ def functions_spec() -> dict:
 class TestFunctions:
     def test_a_panel_for_each_task_with_all_its_learners(self, functions_spec):
         assert titles(functions_spec) == ["3-way AND", "3-way parity"]
-        assert set(drawn(functions_spec, functions_spec["concat"][0], "point")["series"]) == {"transformer", "mlp"}
-        assert colours(functions_spec) == {name: style.LEARNERS[name] for name in ("transformer", "mlp")}
+        assert set(drawn(functions_spec, functions_spec["concat"][0], "point")["series"]) == {"Transformer", "MLP"}
+        assert colours(functions_spec) == {
+            style.LEARNER_NAMES[name]: style.LEARNERS[name] for name in ("transformer", "mlp")
+        }
 
     def test_axes_are_shared_and_only_the_first_of_a_row_is_labelled(self, functions_spec):
         first, second = (layers(panel, "point")[0]["encoding"] for panel in functions_spec["concat"])
@@ -98,11 +100,11 @@ class TestFunctions:
 
     def test_censored_sizes_are_open_at_the_grids_edges(self, functions_spec):
         points = drawn(functions_spec, functions_spec["concat"][0], "point").set_index(["model", "T"])
-        assert points.loc[("transformer", 400), ["mark", "n", "fill"]].tolist() == [sizes.BELOW, 20, "white"]
-        assert points.loc[("mlp", 200), ["mark", "n", "fill"]].tolist() == [sizes.ABOVE, 640, "white"]
+        assert points.loc[("transformer", 400), ["mark", "n", "fill"]].tolist() == [sizes.BELOW_GRID, 20, "white"]
+        assert points.loc[("mlp", 200), ["mark", "n", "fill"]].tolist() == [sizes.ABOVE_GRID, 640, "white"]
         assert points.loc[("mlp", 100), ["mark", "fill"]].tolist() == [sizes.FITTED, style.LEARNERS["mlp"]]
         legend = layers(functions_spec["concat"][0], "point")[0]["encoding"]["shape"]["legend"]
-        assert legend["values"] == [sizes.BELOW, sizes.ABOVE]
+        assert legend["values"] == [sizes.BELOW_GRID, sizes.ABOVE_GRID]
 
     def test_what_is_censored_above_has_its_last_rate_written_under_it(self, functions_spec):
         texts = drawn(functions_spec, functions_spec["concat"][0], "text")
@@ -156,7 +158,7 @@ def sparsity_spec() -> dict:
 
 class TestSparsity:
     def test_a_series_for_each_length_that_has_several_k(self, sparsity_spec):
-        assert titles(sparsity_spec) == ["k-way AND, transformer"]
+        assert titles(sparsity_spec) == ["k-way AND, Transformer"]
         assert list(colours(sparsity_spec)) == ["T = 100", "T = 400"]
         assert len(set(colours(sparsity_spec).values())) == 2
 
@@ -185,7 +187,7 @@ class TestSparsity:
 
     def test_a_panel_for_each_function_and_learner(self):
         curves = [*SPARSITY_CURVES, ("or", "or", "mlp", 2, {100: 30}), ("or", "or", "mlp", 3, {100: 40})]
-        assert titles(sparsity.chart(*tables(*curves)).to_dict()) == ["k-way AND, transformer", "k-way OR, mlp"]
+        assert titles(sparsity.chart(*tables(*curves)).to_dict()) == ["k-way AND, Transformer", "k-way OR, MLP"]
 
     def test_one_sparsity_alone_is_shown(self):
         spec = sparsity.chart(*tables(("a", "and", "transformer", 3, {100: 45, 200: 50}))).to_dict()
@@ -220,7 +222,7 @@ class TestNoise:
         label, feature = (drawn(noise_spec, panel, "point")[["percent", "n"]] for panel in noise_spec["concat"])
         assert label.sort_values("percent").to_numpy().tolist() == [[0, 40], [5, 60], [10, 640]]
         assert feature.sort_values("percent").to_numpy().tolist() == [[0, 40], [5, 70]]
-        assert noise_spec["title"]["text"] == "Critical sample size against noise, 3-way AND, transformer"
+        assert noise_spec["title"]["text"] == "Critical sample size against noise, 3-way AND, Transformer"
 
     def test_axes(self, noise_spec):
         label, feature = (layers(panel, "point")[0]["encoding"] for panel in noise_spec["concat"])
@@ -237,10 +239,10 @@ class TestNoise:
         spec = noise.chart(*tables(*curves), NOISE).to_dict()
         assert spec["columns"] == 2
         assert titles(spec) == [
-            "Label noise, 3-way AND, transformer",
-            "Feature noise, 3-way AND, transformer",
-            "Label noise, 2-way OR, mlp",
-            "Feature noise, 2-way OR, mlp",
+            "Label noise, 3-way AND, Transformer",
+            "Feature noise, 3-way AND, Transformer",
+            "Label noise, 2-way OR, MLP",
+            "Feature noise, 2-way OR, MLP",
         ]
 
     def test_without_noise_of_one_kind_its_panel_has_the_clean_point(self):

@@ -24,8 +24,8 @@ def chart(critical: pd.DataFrame, fits: pd.DataFrame, rates: pd.DataFrame) -> al
     Raises:
         ValueError: ``critical`` is empty, or a censored row has no rates.
     """
-    points = panels.series(sizes.points(critical, rates), "model", style.learner_colours(critical["model"].unique()))
-    laws = sizes.log_laws(critical, fits, count=50).assign(series=lambda lines: lines["model"])
+    points, laws = panels.by_learner(sizes.points(critical, rates)), sizes.log_laws(critical, fits, count=50)
+    laws["series"] = laws["model"].map(style.learner_label)
     looks, x = panels.looks(points), sizes.log_T(points["T"], room=1.3)
     drawn = []
     for panel, own in points.groupby(_PANEL):

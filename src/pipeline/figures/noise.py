@@ -33,7 +33,7 @@ def chart(critical: pd.DataFrame, rates: pd.DataFrame, noise: Mapping[str, Mappi
     room = max(percent[-1], 1) / 12
     scale = alt.Scale(domain=[-room, percent[-1] + room], nice=False)
     groups, drawn = points.groupby(_PANEL), []
-    tasks = [f"{style.task_label(function, k)}, {model}" for (function, k, model), _ in groups]
+    tasks = [f"{style.task_label(function, k)}, {style.learner_label(model)}" for (function, k, model), _ in groups]
     for task, (_, own) in zip(tasks, groups, strict=True):
         for kind, name in KINDS.items():
             axis = alt.Axis(values=percent, format="~g", grid=False)

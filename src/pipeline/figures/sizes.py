@@ -9,17 +9,38 @@ import pandas as pd
 from pipeline.figures.style import SERIES
 
 FITTED, SMALLEST = "fitted with interval", "smallest n reaching the share"
-BELOW, ABOVE = "below the grid", "above the grid"
+BELOW, ABOVE = "below", "above"  # as in the table's column censored_side
+BELOW_GRID, ABOVE_GRID = "below the grid", "above the grid"
+TRIANGLES = {BELOW: "triangle-down", ABOVE: "triangle-up"}  # open, at the edge of the grid
 # Shape, size and whether filled.
 MARKS = {
     FITTED: ("circle", 100, True),
     SMALLEST: ("square", 50, False),
-    BELOW: ("triangle-down", 170, False),
-    ABOVE: ("triangle-up", 170, False),
+    BELOW_GRID: (TRIANGLES[BELOW], 170, False),
+    ABOVE_GRID: (TRIANGLES[ABOVE], 170, False),
 }
 TITLE = "Critical sample size n (samples)"
 
 Looks = Mapping[type, alt.SchemaBase]
+
+
+def with_grid(critical: pd.DataFrame, rates: pd.DataFrame) -> pd.DataFrame:
+    """The critical sample sizes with ``lowest`` and ``highest`` of each grid of n, ``last_rate`` and ``edge``.
+
+    ``last_rate`` is the success rate at the largest n; ``edge`` is the end beyond which a censored size lies, and null
+    where the size is known.
+
+    Raises:
+        ValueError: ``critical`` is empty, or a censored row has no rates.
+    """
+    if critical.empty:
+        raise ValueError("there is no critical sample size to draw")
+    ends = {"lowest": ("n", "first"), "highest": ("n", "last"), "last_rate": ("rate", "last")}
+    table = critical.join(rates.sort_values("n").groupby([*SERIES, "T"]).agg(**ends), on=[*SERIES, "T"])
+    if table.loc[table["censored_side"] != "", "lowest"].isna().any():
+        raise ValueError("a censored critical sample size has no success rates to show its grid's edge")
+    side = table["censored_side"]
+    return table.assign(edge=table["lowest"].where(side == BELOW, table["highest"].where(side == ABOVE)))
 
 
 def points(critical: pd.DataFrame, rates: pd.DataFrame) -> pd.DataFrame:
@@ -34,18 +55,13 @@ def points(critical: pd.DataFrame, rates: pd.DataFrame) -> pd.DataFrame:
         there is no interval), and last_rate, the success rate at the largest n of the grid.
 
     Raises:
-        ValueError: ``critical`` is empty, or a censored row has no rates.
+        ValueError: as :func:`with_grid`.
     """
-    if critical.empty:
-        raise ValueError("there is no critical sample size to draw")
-    edges = {"lowest": ("n", "first"), "highest": ("n", "last"), "last_rate": ("rate", "last")}
-    table = critical.join(rates.sort_values("n").groupby([*SERIES, "T"]).agg(**edges), on=[*SERIES, "T"])
-    if table.loc[table["censored_side"] != "", "lowest"].isna().any():
-        raise ValueError("a censored critical sample size has no success rates to show its grid's edge")
+    table = with_grid(critical, rates)
     values = {
         FITTED: table["n_critical"],
-        BELOW: table["lowest"].where(table["censored_side"] == "below"),
-        ABOVE: table["highest"].where(table["censored_side"] == "above"),
+        BELOW_GRID: table["edge"].where(table["censored_side"] == BELOW),
+        ABOVE_GRID: table["edge"].where(table["censored_side"] == ABOVE),
         SMALLEST: table["n_grid"],
     }
     marks = [table.assign(mark=mark, n=n.astype(float)) for mark, n in values.items()]
@@ -82,7 +98,7 @@ def log_n(points: pd.DataFrame, *, titled: bool = True) -> alt.Y:
     """The y axis of critical sample sizes, logarithmic, over all marks and intervals; within a row without labels."""
     ends = points[["n", "low", "high"]]
     low, high = ends.min(axis=None) / 1.25, ends.max(axis=None) * 1.25
-    values = [tick for tick in ladder(1, 2, 5) if low <= tick <= high]
+    values = ladder(low, high, (1, 2, 5))
     chosen = {"values": values} if len(values) > 2 else {"tickCount": 5}  # Vega has finer ones
     axis = alt.Axis(**chosen, format="d", labels=titled, ticks=titled)
     title = "Critical sample size n (samples, log)" if titled else None
@@ -90,14 +106,15 @@ def log_n(points: pd.DataFrame, *, titled: bool = True) -> alt.Y:
 
 
 def ticks(lengths: pd.Series) -> list[int]:
-    """The values themselves if they are few, otherwise 1, 2, 3 and 5 times the powers of ten among them."""
+    """The context lengths themselves if they are few, otherwise 1, 2, 3 and 5 times the powers of ten among them."""
     values = sorted(int(length) for length in lengths.unique())
-    return values if len(values) <= 6 else [tick for tick in ladder(1, 2, 3, 5) if values[0] <= tick <= values[-1]]
+    return values if len(values) <= 6 else ladder(values[0], values[-1], (1, 2, 3, 5))
 
 
-def ladder(*digits: int) -> list[int]:
-    """The digits times the powers of ten, up to 10⁷."""
-    return [digit * 10**exponent for exponent in range(7) for digit in digits]
+def ladder(low: float, high: float, digits: tuple[int, ...]) -> list[int]:
+    """The digits' multiples of the powers of ten from ``low`` to ``high``."""
+    steps = [digit * 10**exponent for exponent in range(7) for digit in digits]
+    return [step for step in steps if low <= step <= high]
 
 
 def layers(points: pd.DataFrame, x: alt.X, y: alt.Y, looks: Looks, shift: float = 0) -> list[alt.Chart]:

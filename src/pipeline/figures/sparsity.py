@@ -30,7 +30,7 @@ def chart(critical: pd.DataFrame, rates: pd.DataFrame) -> alt.ConcatChart:
     drawn = []
     for (function, model), own in points.groupby(_PANEL):
         y = sizes.log_n(points, titled=len(drawn) % panels.COLUMNS == 0)
-        title = f"{style.task_label(function, 'k')}, {model}"
+        title = f"{style.task_label(function, 'k')}, {style.learner_label(model)}"
         drawn.append(alt.layer(*panels.joined_layers(own, x, y, looks), title=panels.heading(title)))
     return panels.wrap(drawn, points, "Critical sample size against sparsity")
 
