@@ -41,7 +41,8 @@ class Interruption(Exception):
 def folder(tmp_path):
     """A folder with the data of a block of five seeds."""
     write_holdout(draw_holdout("and", 2, 10, 100), tmp_path / "holdout.parquet")
-    spec = {"cell": CELL, "seeds": "0-4", "reject_ambiguous": True, "max_redraws": 100}
+    protocol = {"reject_ambiguous": True, "max_redraws": 100, "label_noise": 0.0, "feature_noise": 0.0}
+    spec = {"cell": CELL, "seeds": "0-4", **protocol}
     draw_block(spec, tmp_path / "holdout.parquet", tmp_path / "data.parquet")
     return tmp_path
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.figures import critical_sample_size, learning_curves, style, success_heatmap
+from pipeline.figures import critical_sample_size, learning_curves, sizes, style, success_heatmap
 
 KEY = {"experiment": "main", "function": "and", "model": "transformer", "k": 3}
 PAPER_CSV = Path(__file__).parents[1] / "config" / "reference" / "paper_critical_sample_size.csv"
@@ -87,8 +87,8 @@ class TestCriticalSampleSize:
     def test_censored_lengths_stand_at_the_edges_of_their_grids(self, critical_spec):
         points = rows(critical_spec, marks(critical_spec, "point")[0])
         drawn = points.set_index("mark")[["T", "n"]]
-        assert drawn.loc[critical_sample_size.BELOW].tolist() == [100, 20]
-        assert drawn.loc[critical_sample_size.ABOVE].tolist() == [800, 80]
+        assert drawn.loc[sizes.BELOW_GRID].tolist() == [100, 20]
+        assert drawn.loc[sizes.ABOVE_GRID].tolist() == [800, 80]
         assert set(points["T"]) == set(critical_table()["T"])
 
     def test_fitted_points_have_the_intervals_of_the_table(self, critical_spec):

@@ -15,7 +15,7 @@ from pipeline.sampling import draw_holdout
 from pipeline.storage import read_frame
 
 CELL = {"function": "and", "k": 3, "T": 12, "n": 25}
-DATA = {"reject_ambiguous": True, "max_redraws": 100}
+DATA = {"reject_ambiguous": True, "max_redraws": 100, "label_noise": 0.0, "feature_noise": 0.0}
 MODEL = Transformer(width=16, heads=4, mlp_width=16)
 TRAINING = Training(learning_rate=1e-2, max_steps=100)
 SPEC = {

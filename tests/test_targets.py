@@ -56,6 +56,17 @@ def test_a_dataset_job_is_not_told_what_only_the_holdout_needs():
     }
 
 
+def test_the_figure_of_noise_is_told_the_rates_of_what_it_shows():
+    grid = {"k": [3], "T": [5], "n": [20], "seeds": 1}
+    raw = {name: {"grid": grid, "data": name} for name in ("clean", "noisy", "other")}
+    data = {"clean": {}, "noisy": {"label_noise": 0.05}, "other": {"feature_noise": 0.1}}
+    made = parse({"experiments": raw, "data": data, "figures": {"noise": {"experiments": ["noisy", "clean"]}}})
+    assert json.loads(targets.noise_spec(made)) == {
+        "noisy": {"label_noise": 0.05, "feature_noise": 0.0},
+        "clean": {"label_noise": 0.0, "feature_noise": 0.0},
+    }
+
+
 def test_an_experiment_that_is_off_is_as_if_it_were_not_there():
     grid = {"k": [3], "T": [5], "n": [20, 30], "seeds": 1}
     raw = {"one": {"grid": grid}, "two": {"grid": grid | {"n": [40]}, "enabled": False}}

@@ -49,6 +49,13 @@ def experiments_spec(experiments: Mapping[str, Experiment]) -> str:
     return json.dumps({name: experiment.model_dump(mode="json") for name, experiment in experiments.items()})
 
 
+def noise_spec(config: Config) -> str:
+    """The specification of the figure of noise: the rates of each experiment that it shows."""
+    protocols = {name: config.data[experiment.data] for name, experiment in shown(config, "noise").items()}
+    rates = {"label_noise", "feature_noise"}
+    return json.dumps({name: protocol.model_dump(mode="json", include=rates) for name, protocol in protocols.items()})
+
+
 def shown(config: Config, figure: str) -> dict[str, Experiment]:
     """The experiments that a figure shows, by name: of those it names the ones that are on."""
     drawn: Figure | None = getattr(config.figures, figure)

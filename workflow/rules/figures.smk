@@ -25,6 +25,62 @@ rule figure_critical_sample_size:
         " --rates {input.rates} {params.paper} --experiments {params.experiments} --output-folder results/figures 2> {log}"
 
 
+rule figure_functions:
+    input:
+        critical=rules.critical_sample_size.output[0],
+        fits=rules.scaling_fits.output[0],
+        rates=rules.success_rates.output[0],
+    output:
+        multiext("results/figures/functions", ".svg", ".png", ".html"),
+    log:
+        "results/logs/figures/functions.log",
+    conda:
+        "../../environment.yml"
+    params:
+        experiments=list(targets.shown(CONFIG, "functions")),
+        code=fingerprint("pipeline.figures.functions"),
+    shell:
+        "python -m pipeline.figures.functions --critical {input.critical} --fits {input.fits} --rates {input.rates}"
+        " --experiments {params.experiments} --output-folder results/figures 2> {log}"
+
+
+rule figure_sparsity:
+    input:
+        critical=rules.critical_sample_size.output[0],
+        rates=rules.success_rates.output[0],
+    output:
+        multiext("results/figures/sparsity", ".svg", ".png", ".html"),
+    log:
+        "results/logs/figures/sparsity.log",
+    conda:
+        "../../environment.yml"
+    params:
+        experiments=list(targets.shown(CONFIG, "sparsity")),
+        code=fingerprint("pipeline.figures.sparsity"),
+    shell:
+        "python -m pipeline.figures.sparsity --critical {input.critical} --rates {input.rates}"
+        " --experiments {params.experiments} --output-folder results/figures 2> {log}"
+
+
+rule figure_noise:
+    input:
+        critical=rules.critical_sample_size.output[0],
+        rates=rules.success_rates.output[0],
+    output:
+        multiext("results/figures/noise", ".svg", ".png", ".html"),
+    log:
+        "results/logs/figures/noise.log",
+    conda:
+        "../../environment.yml"
+    params:
+        experiments=list(targets.shown(CONFIG, "noise")),
+        spec=targets.noise_spec(CONFIG),
+        code=fingerprint("pipeline.figures.noise"),
+    shell:
+        "python -m pipeline.figures.noise --spec {params.spec:q} --critical {input.critical} --rates {input.rates}"
+        " --experiments {params.experiments} --output-folder results/figures 2> {log}"
+
+
 rule figure_success_heatmap:
     input:
         rates=rules.success_rates.output[0],

@@ -3,25 +3,14 @@
 from collections.abc import Sequence
 
 import altair as alt
-import numpy as np
 import pandas as pd
 
-from pipeline.figures import style
-from pipeline.figures.style import SERIES
+from pipeline.figures import sizes, style
 
 PAPER = "paper, digitised (drawn beside)"
 PAPER_FUNCTION, PAPER_K = "and", 3
 PAPER_SHIFT = 8  # pixels, so that the paper's points do not hide ours at the same T
-FITTED, SMALLEST = "fitted with interval", "smallest n reaching the share"
-BELOW, ABOVE = "below the grid", "above the grid"
-# Shape, size and whether filled.
-MARKS = {
-    FITTED: ("circle", 100, True),
-    SMALLEST: ("square", 50, False),
-    BELOW: ("triangle-down", 170, False),
-    ABOVE: ("triangle-up", 170, False),
-    PAPER: ("diamond", 80, True),
-}
+MARKS = sizes.MARKS | {PAPER: ("diamond", 80, True)}  # shape, size and whether filled
 
 _TITLE = "Critical sample size against context length"
 _PANEL = ["experiment", "function", "k"]
@@ -45,14 +34,14 @@ def chart(
     Raises:
         ValueError: ``critical`` is empty, or a censored row has no rates.
     """
-    if critical.empty:
-        raise ValueError("there is no critical sample size to draw")
-    points = _points(critical, rates)
+    points = sizes.points(critical, rates)
+    points["series"] = points["model"] + ", " + points["mark"]
     if paper is not None:
         points = pd.concat([points, _paper_points(critical, paper)], ignore_index=True)
     laws = fits[fits["law"] == "log"]
     laws = laws.assign(equation=[_equation(law) for law in laws.itertuples()])
-    lines = _lines(critical, laws)
+    lines = sizes.log_laws(critical, laws)
+    lines["series"] = lines["model"] + ", " + sizes.FITTED
     looks = _looks(points)
     groups, panels = points.groupby(_PANEL), []
     for panel, own in groups:
@@ -65,39 +54,12 @@ def chart(
     return panels[0] if len(panels) == 1 else alt.vconcat(*panels, title=_TITLE)
 
 
-def _points(critical: pd.DataFrame, rates: pd.DataFrame) -> pd.DataFrame:
-    """One row for each mark of ours: the panel, series, mark, T, n, and low and high where there is an interval."""
-    grid = rates.groupby([*SERIES, "T"])["n"].agg(lowest="min", highest="max")
-    table = critical.join(grid, on=[*SERIES, "T"])
-    if table.loc[table["censored_side"] != "", "lowest"].isna().any():
-        raise ValueError("a censored critical sample size has no success rates to show its grid's edge")
-    values = {
-        FITTED: table["n_critical"],
-        BELOW: table["lowest"].where(table["censored_side"] == "below"),
-        ABOVE: table["highest"].where(table["censored_side"] == "above"),
-        SMALLEST: table["n_grid"],
-    }
-    marks = [table.assign(mark=mark, n=n.astype(float)) for mark, n in values.items()]
-    points = pd.concat(marks, ignore_index=True).dropna(subset="n")
-    points[["low", "high"]] = points[["ci_low", "ci_high"]].where(points["mark"] == FITTED)
-    points["series"] = points["model"] + ", " + points["mark"]
-    return points[[*_PANEL, "model", "mark", "series", "T", "n", "low", "high"]]
-
-
 def _paper_points(critical: pd.DataFrame, paper: pd.DataFrame) -> pd.DataFrame:
-    """The paper's points as ``_points`` gives ours, once for each panel of the paper's task."""
+    """The paper's points as ``sizes.points`` gives ours, once for each panel of its task."""
     panels = critical[_PANEL].drop_duplicates()
     panels = panels[(panels["function"] == PAPER_FUNCTION) & (panels["k"] == PAPER_K)]
     names = {"context_length": "T", "critical_sample_size": "n", "bar_low": "low", "bar_high": "high"}
     return panels.merge(paper.rename(columns=names), how="cross").assign(model=PAPER, mark=PAPER, series=PAPER)
-
-
-def _lines(critical: pd.DataFrame, laws: pd.DataFrame) -> pd.DataFrame:
-    """The two ends of each fitted law, a straight line on the log axis, over the T it was fitted to."""
-    fitted = critical.dropna(subset="n_critical")
-    spans = fitted.groupby(SERIES)["T"].agg(["min", "max"]).stack().rename("T").reset_index(SERIES)
-    ends = laws.dropna(subset="a").merge(spans, on=SERIES)
-    return ends.assign(n=ends["a"] * np.log(ends["T"]) + ends["b"], series=ends["model"] + ", " + FITTED)
 
 
 def _equation(law: tuple) -> str:
@@ -108,7 +70,7 @@ def _equation(law: tuple) -> str:
     return f"{law.model} fit: n = {law.a:.1f} ln T {sign} {abs(law.b):.1f}, R² = {law.r_squared:.2f}"
 
 
-def _looks(points: pd.DataFrame) -> dict[type, alt.SchemaBase]:
+def _looks(points: pd.DataFrame) -> sizes.Looks:
     """The look of the series that occur, the same in all panels."""
     series = points.drop_duplicates("series")
     colours = style.learner_colours(set(series["model"]) - {PAPER}) | {PAPER: style.PAPER}
@@ -119,44 +81,17 @@ def _looks(points: pd.DataFrame) -> dict[type, alt.SchemaBase]:
     return style.looks("series", list(series["series"]), ranges)
 
 
-def _panel(points: pd.DataFrame, lines: pd.DataFrame, looks: dict[type, alt.SchemaBase]) -> alt.LayerChart:
+def _panel(points: pd.DataFrame, lines: pd.DataFrame, looks: sizes.Looks) -> alt.LayerChart:
     """The laws, the intervals and the marks of one panel, in this order."""
-    scale = alt.Scale(type="log", nice=False, domain=[points["T"].min() / 1.1, points["T"].max() * 1.1])
-    axis = alt.Axis(values=_ticks(points["T"]), format="d", grid=False)
-    x = alt.X("T:Q", title="Context length T (log scale)", scale=scale, axis=axis)
+    x, y = sizes.log_T(points["T"]), alt.Y("n:Q", title=sizes.TITLE, axis=alt.Axis(tickCount=6))
     line = alt.Chart(lines).mark_line(strokeWidth=2)
-    law = line.encode(x, _y("n"), looks[alt.Stroke], tooltip=["equation:N", "a_low:Q", "a_high:Q"])
+    law = line.encode(x, y, looks[alt.Stroke], tooltip=["equation:N", "a_low:Q", "a_high:Q"])
     marks = [
         layer
         for published, own in points.groupby(points["model"] == PAPER)
-        for layer in _marks(own, x, looks, PAPER_SHIFT if published else 0)
+        for layer in sizes.layers(own, x, y, looks, PAPER_SHIFT if published else 0)
     ]
     return alt.layer(law, *marks)
-
-
-def _marks(points: pd.DataFrame, x: alt.X, looks: dict[type, alt.SchemaBase], shift: int) -> list[alt.Chart]:
-    """The bars and, on top, the marks of some points, shifted to the right by a few pixels."""
-    bar = alt.Chart(points.dropna(subset="low")).mark_rule(strokeWidth=2, xOffset=shift)
-    mark = alt.Chart(points).mark_point(strokeWidth=2, opacity=1, xOffset=shift)
-    tooltip = ["series:N", "T:Q", *(alt.Tooltip(f"{field}:Q", format=".1f") for field in ("n", "low", "high"))]
-    return [
-        bar.encode(x, _y("low"), alt.Y2("high"), looks[alt.Stroke]),
-        mark.encode(x, _y("n"), *looks.values(), tooltip=tooltip),
-    ]
-
-
-def _y(field: str) -> alt.Y:
-    """The common y axis, for one of its columns."""
-    return alt.Y(f"{field}:Q", title="Critical sample size n (samples)", axis=alt.Axis(tickCount=6))
-
-
-def _ticks(lengths: pd.Series) -> list[int]:
-    """The context lengths themselves if they are few, otherwise 1, 2, 3 and 5 times the powers of ten among them."""
-    values = sorted(int(length) for length in lengths.unique())
-    if len(values) <= 6:
-        return values
-    ladder = [digit * 10**exponent for exponent in range(7) for digit in (1, 2, 3, 5)]
-    return [tick for tick in ladder if values[0] <= tick <= values[-1]]
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -1,10 +1,11 @@
-"""Draws the training sets of a cell's block of seeds."""
+"""Draws the training sets of a cell's block of seeds, with noise if the data protocol has any."""
 
 import logging
 from pathlib import Path
 
 from pipeline.datasets import Address, read_holdout, write_training_sets
 from pipeline.jobs import arguments
+from pipeline.noise import add_noise
 from pipeline.sampling import draw_training_set
 
 log = logging.getLogger(__name__)
@@ -14,8 +15,9 @@ def draw_block(spec: dict, holdout_path: Path, output: Path) -> None:
     """Draws and writes the training sets of ``spec["seeds"]`` (such as ``"0-49"``) of the cell ``spec["cell"]``."""
     address, holdout = Address(**spec["cell"]), read_holdout(holdout_path)
     protocol = {name: spec[name] for name in ("reject_ambiguous", "max_redraws")}
+    rates = {name: spec[name] for name in ("label_noise", "feature_noise")}
     seeds = arguments.seed_range(spec["seeds"])
-    sets = [draw_training_set(address, seed, holdout, **protocol) for seed in seeds]
+    sets = [add_noise(draw_training_set(address, seed, holdout, **protocol), address, **rates) for seed in seeds]
     write_training_sets(sets, output)
     redraws, ambiguous = sum(one.redraws for one in sets), sum(one.unique is False for one in sets)
     log.info("%s: %d training sets, %d redraws, %d still ambiguous", address, len(sets), redraws, ambiguous)

@@ -1,0 +1,48 @@
+"""The critical sample size against the context length, the functions side by side."""
+
+from collections.abc import Sequence
+
+import altair as alt
+import pandas as pd
+
+from pipeline.figures import panels, sizes, style
+
+_PANEL = ["function", "k"]
+
+
+def chart(critical: pd.DataFrame, fits: pd.DataFrame, rates: pd.DataFrame) -> alt.ConcatChart:
+    """Draws n_critical against T on log axes: a panel for each function and k, all over the same n and T.
+
+    A T whose critical size lies outside its grid is an open triangle at the grid's edge. Thin lines are the fitted log
+    laws, over the T that they were fitted to.
+
+    Args:
+        critical: experiment, function, model, k, T, n_critical, ci_low, ci_high, n_grid and censored_side.
+        fits: experiment, function, model, k, law, a and b; only the law ``log`` is drawn.
+        rates: experiment, function, model, k, T, n and rate, which give each grid's range.
+
+    Raises:
+        ValueError: ``critical`` is empty, or a censored row has no rates.
+    """
+    points, laws = panels.by_learner(sizes.points(critical, rates)), sizes.log_laws(critical, fits, count=50)
+    laws["series"] = laws["model"].map(style.learner_label)
+    looks, x = panels.looks(points), sizes.log_T(points["T"], room=1.3)
+    drawn = []
+    for panel, own in points.groupby(_PANEL):
+        y = sizes.log_n(points, titled=len(drawn) % panels.COLUMNS == 0)
+        lines = alt.Chart(style.rows_of(laws, _PANEL, panel)).mark_line(strokeWidth=1.2)
+        law = lines.encode(x, y, looks[alt.Stroke], detail="experiment:N")
+        layers = [law, *sizes.layers(own, x, y, looks), *panels.last_rates(own, x, y)]
+        drawn.append(alt.layer(*layers, title=panels.heading(style.task_label(*panel))))
+    return panels.wrap(drawn, points, "Critical sample size against context length")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Saves the figure as ``functions.{svg,png,html}`` in the output folder."""
+    arguments = style.parse(style.parser(main.__doc__, "critical", "fits", "rates"), argv)
+    figure = chart(arguments.critical, arguments.fits, arguments.rates)
+    style.save(figure, arguments.output_folder, "functions")
+
+
+if __name__ == "__main__":
+    main()
