@@ -6,7 +6,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from pipeline.figures import style
+from pipeline.figures import sizes, style
 from pipeline.figures.style import SERIES
 
 PAPER = "paper, digitised (drawn beside)"
@@ -18,8 +18,8 @@ BELOW, ABOVE = "below the grid", "above the grid"
 MARKS = {
     FITTED: ("circle", 100, True),
     SMALLEST: ("square", 50, False),
-    BELOW: ("triangle-down", 170, False),
-    ABOVE: ("triangle-up", 170, False),
+    BELOW: (sizes.TRIANGLES[sizes.BELOW], 170, False),
+    ABOVE: (sizes.TRIANGLES[sizes.ABOVE], 170, False),
     PAPER: ("diamond", 80, True),
 }
 
@@ -67,14 +67,11 @@ def chart(
 
 def _points(critical: pd.DataFrame, rates: pd.DataFrame) -> pd.DataFrame:
     """One row for each mark of ours: the panel, series, mark, T, n, and low and high where there is an interval."""
-    grid = rates.groupby([*SERIES, "T"])["n"].agg(lowest="min", highest="max")
-    table = critical.join(grid, on=[*SERIES, "T"])
-    if table.loc[table["censored_side"] != "", "lowest"].isna().any():
-        raise ValueError("a censored critical sample size has no success rates to show its grid's edge")
+    table = sizes.with_grid(critical, rates)
     values = {
         FITTED: table["n_critical"],
-        BELOW: table["lowest"].where(table["censored_side"] == "below"),
-        ABOVE: table["highest"].where(table["censored_side"] == "above"),
+        BELOW: table["edge"].where(table["censored_side"] == sizes.BELOW),
+        ABOVE: table["edge"].where(table["censored_side"] == sizes.ABOVE),
         SMALLEST: table["n_grid"],
     }
     marks = [table.assign(mark=mark, n=n.astype(float)) for mark, n in values.items()]
@@ -122,7 +119,7 @@ def _looks(points: pd.DataFrame) -> dict[type, alt.SchemaBase]:
 def _panel(points: pd.DataFrame, lines: pd.DataFrame, looks: dict[type, alt.SchemaBase]) -> alt.LayerChart:
     """The laws, the intervals and the marks of one panel, in this order."""
     scale = alt.Scale(type="log", nice=False, domain=[points["T"].min() / 1.1, points["T"].max() * 1.1])
-    axis = alt.Axis(values=_ticks(points["T"]), format="d", grid=False)
+    axis = alt.Axis(values=sizes.ticks(points["T"]), format="d", grid=False)
     x = alt.X("T:Q", title="Context length T (log scale)", scale=scale, axis=axis)
     line = alt.Chart(lines).mark_line(strokeWidth=2)
     law = line.encode(x, _y("n"), looks[alt.Stroke], tooltip=["equation:N", "a_low:Q", "a_high:Q"])
@@ -148,15 +145,6 @@ def _marks(points: pd.DataFrame, x: alt.X, looks: dict[type, alt.SchemaBase], sh
 def _y(field: str) -> alt.Y:
     """The common y axis, for one of its columns."""
     return alt.Y(f"{field}:Q", title="Critical sample size n (samples)", axis=alt.Axis(tickCount=6))
-
-
-def _ticks(lengths: pd.Series) -> list[int]:
-    """The context lengths themselves if they are few, otherwise 1, 2, 3 and 5 times the powers of ten among them."""
-    values = sorted(int(length) for length in lengths.unique())
-    if len(values) <= 6:
-        return values
-    ladder = [digit * 10**exponent for exponent in range(7) for digit in (1, 2, 3, 5)]
-    return [tick for tick in ladder if values[0] <= tick <= values[-1]]
 
 
 def main(argv: Sequence[str] | None = None) -> None:

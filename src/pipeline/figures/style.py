@@ -13,8 +13,23 @@ from pipeline.storage import read_frame
 INK = "#333333"
 GRID = "#E5E5E5"
 PAPER = "#D55E00"  # Okabe-Ito's vermillion, kept for the paper's own measurements
-LEARNERS = {"transformer": "#0072B2", "lstm": "#009E73", "mlp": "#CC79A7"}
-SPARE_COLOURS = ("#E69F00", "#56B4E9", "#000000")
+LEARNERS = {  # the rest of Okabe-Ito's palette
+    "transformer": "#0072B2",
+    "mlp": "#CC79A7",
+    "lstm": "#009E73",
+    "logistic_regression": "#E69F00",
+    "decision_tree": "#56B4E9",
+    "consistent": "#000000",
+}
+LEARNER_NAMES = {
+    "transformer": "Transformer",
+    "mlp": "MLP",
+    "lstm": "LSTM",
+    "logistic_regression": "L1 logistic regression",
+    "decision_tree": "Decision tree",
+    "consistent": "Consistent learner",
+}
+SPARE_COLOURS = ("#882255", "#999933", "#332288")  # of Paul Tol's muted palette
 
 WIDTH, HEIGHT = 640, 400
 SERIES = ["experiment", "function", "model", "k"]
@@ -61,6 +76,11 @@ def learner_colours(models: Iterable[str]) -> dict[str, str]:
         raise ValueError(f"no colour left for the models {unknown[len(SPARE_COLOURS) :]}: add them to LEARNERS")
     colours = LEARNERS | dict(zip(unknown, SPARE_COLOURS, strict=False))
     return {model: colours[model] for model in sorted(models)}
+
+
+def learner_label(model: str) -> str:
+    """The usual name of a learner, such as ``L1 logistic regression``; a model of another name in its own words."""
+    return LEARNER_NAMES.get(model, model.replace("_", " "))
 
 
 def task_label(function: str, k: int) -> str:
