@@ -49,7 +49,7 @@ def too_large(function: str, k: int, T: int) -> str | None:
         size, what = comb(T, k), "supports"
     if size <= limit:
         return None
-    return f"the exact search among {size:.1e} {what} is too long, {limit:.0e} at most; use a smaller T or k"
+    return f"k = {k}, T = {T}: too long a search, {size:.1e} {what} where {limit:.0e} are allowed; use a smaller T or k"
 
 
 def _conjunction(sample: Sample) -> Hypothesis:
