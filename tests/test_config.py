@@ -385,6 +385,21 @@ def test_learner_and_training_fit(model, training, problem):
     assert problems(raw) == [f"experiments.one.training: {problem}"]
 
 
+def test_a_search_that_is_too_long_is_refused_before_any_job():
+    grid = {"k": [3], "T": [100, 5000]}
+    raw = {
+        "models": {"exact": {"kind": "consistent"}},
+        "experiments": {
+            "and3": {"function": "and", "model": "exact", "training": None, "grid": grid},
+            "junta3": {"function": "junta", "model": "exact", "training": None, "grid": grid},
+        },
+    }
+    assert problems(raw) == [
+        "experiments.junta3.grid.T[1]: k = 3, T = 5000: too long a search, 2.1e+10 supports where 1e+09 are allowed; "
+        "use a smaller T or k"
+    ]
+
+
 def test_fresh_samples_have_no_noise():
     raw = {
         "data": {"standard": {"label_noise": 0.1}},

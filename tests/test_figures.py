@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.figures import critical_sample_size, learning_curves, sizes, style, success_heatmap
+from pipeline.figures import critical_sample_size, learners, learning_curves, sizes, style, success_heatmap
 
 KEY = {"experiment": "main", "function": "and", "model": "transformer", "k": 3}
 PAPER_CSV = Path(__file__).parents[1] / "config" / "reference" / "paper_critical_sample_size.csv"
@@ -189,6 +189,85 @@ class TestSuccessHeatmap:
             success_heatmap.chart(rates_table().head(0), critical_table())
 
 
+def learners_chart(*changes: dict) -> dict:
+    """The specification of the figure for tables with these changes, one below the other."""
+    tables = [pd.concat([make(**change) for change in changes]) for make in (critical_table, rates_table)]
+    return learners.chart(*tables).to_dict()
+
+
+class TestLearners:
+    def test_both_axes_are_logarithmic(self):
+        spec = learners_chart({})
+        encoding = marks(spec, "point")[0]["encoding"]
+        assert encoding["x"]["scale"]["type"] == encoding["y"]["scale"]["type"] == "log"
+        assert encoding["y"]["axis"]["values"] == [20, 50]
+
+    def test_a_learner_s_known_sizes_are_joined_and_have_intervals(self):
+        spec = learners_chart({}, {"model": "lstm", "experiment": "other"})
+        line = next(one for one in marks(spec, "line") if "stroke" in one["encoding"])
+        for part in (line, *marks(spec, "rule"), marks(spec, "point")[0]):
+            drawn = rows(spec, part)
+            assert drawn[["model", "T", "n"]].to_numpy().tolist() == [
+                ["lstm", 200, 50],
+                ["lstm", 400, 65],
+                ["transformer", 200, 50],
+                ["transformer", 400, 65],
+            ]
+        assert rows(spec, marks(spec, "rule")[0])[["low", "high"]].to_numpy()[0].tolist() == [46, 54]
+
+    def test_an_interval_that_the_grid_leaves_open_ends_at_its_edge(self):
+        spec = learners_chart({"ci_low": np.nan, "ci_high": np.nan})
+        assert rows(spec, marks(spec, "rule")[0])[["low", "high"]].to_numpy().tolist() == [[20, 80], [20, 80]]
+
+    def test_censored_sizes_are_open_triangles_at_the_edge(self):
+        spec = learners_chart({})
+        below, above = marks(spec, "point")[1:]
+        assert (below["mark"]["shape"], above["mark"]["shape"]) == ("triangle-down", "triangle-up")
+        assert below["mark"]["fill"] == above["mark"]["fill"] == "white"
+        assert rows(spec, below)[["place", "n"]].to_numpy().tolist() == [[100, 20]]
+        assert rows(spec, above)[["place", "n"]].to_numpy().tolist() == [[800, 80]]
+
+    def test_triangles_at_one_place_stand_side_by_side(self):
+        spec = learners_chart(*({"model": model} for model in ("transformer", "mlp", "lstm")))
+        above = rows(spec, marks(spec, "point")[2])
+        assert above["T"].tolist() == [800] * 3
+        left, middle, right = above["place"]
+        assert left < middle == 800 < right
+        assert left * right == pytest.approx(800**2)
+
+    def test_the_floor_counts_the_supports(self):
+        spec = learners_chart({})
+        floor = rows(spec, marks(spec, "line")[0]).set_index("place")["n"]
+        assert 2 ** floor[100] == pytest.approx(161_700)
+        assert 2 ** floor[800] == pytest.approx(800 * 799 * 798 / 6)
+        assert floor.is_monotonic_increasing
+        assert marks(spec, "text")[0]["mark"]["text"] == "information floor"
+
+    def test_every_learner_has_a_colour_a_shape_and_its_usual_name(self):
+        names = {**style.LEARNER_NAMES, "wide_mlp": "wide mlp"}
+        encoding = marks(learners_chart(*({"model": model} for model in names)), "point")[0]["encoding"]
+        colours, shapes = look(encoding["stroke"]), look(encoding["shape"])
+        assert list(colours) == list(shapes) == list(names.values())
+        assert colours["Decision tree"] == style.LEARNERS["decision_tree"]
+        assert len(set(colours.values())) == len(set(shapes.values())) == 7
+        assert encoding["fill"]["scale"] == encoding["stroke"]["scale"]
+
+    def test_a_panel_for_each_function_and_k_with_one_axis_of_n(self):
+        spec = learners_chart({"function": "majority", "n_critical": 700.0}, {"k": 4}, {})
+        assert [panel["title"]["text"] for panel in spec["concat"]] == ["3-way AND", "4-way AND", "3-way majority"]
+        domains = [marks(panel, "point")[0]["encoding"]["y"]["scale"]["domain"] for panel in spec["concat"]]
+        assert domains[0] == domains[1] == domains[2]
+        assert domains[0][1] > 700
+
+    def test_the_same_learner_twice_at_a_place_is_refused(self):
+        with pytest.raises(ValueError, match="transformer learns 3-way AND at T = 100 in main, other; show one"):
+            learners_chart({}, {"experiment": "other"}, {"experiment": "third", "k": 4})
+
+    def test_refuses_nothing(self):
+        with pytest.raises(ValueError, match="no critical sample size"):
+            learners.chart(critical_table().head(0), rates_table())
+
+
 @pytest.fixture(scope="module")
 def curves_spec() -> dict:
     return learning_curves.chart(curves_table()).to_dict()
@@ -241,7 +320,8 @@ class TestLearningCurves:
 class TestStyle:
     def test_a_learner_keeps_its_colour_whoever_is_beside_it(self):
         assert style.learner_colours(["lstm", "mine"])["lstm"] == style.learner_colours(["lstm"])["lstm"]
-        assert len(set(style.learner_colours(["transformer", "lstm", "mlp", "a", "b", "c"]).values())) == 6
+        colours = style.learner_colours([*style.LEARNERS, "a", "b", "c"])
+        assert len({*colours.values(), style.PAPER}) == len(style.LEARNERS) + 4
         with pytest.raises(ValueError, match="no colour left"):
             style.learner_colours("abcd")
 
@@ -262,7 +342,7 @@ def png_size(path: Path) -> tuple[int, int]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    """The three figures by their command lines."""
+    """The figures by their command lines."""
     folder = tmp_path_factory.mktemp("figures")
     tables = {
         "critical": critical_table(),
@@ -278,6 +358,7 @@ def folder(tmp_path_factory) -> Path:
     output = ["--experiments", *names, "--output-folder", str(folder / "out")]
     paper = ["--paper", str(PAPER_CSV)]
     critical_sample_size.main([*options["critical"], *options["fits"], *options["rates"], *paper, *output])
+    learners.main([*options["critical"], *options["rates"], *output])
     success_heatmap.main([*options["rates"], *options["critical"], *output])
     learning_curves.main([*options["curves"], *output])
     return folder / "out"
@@ -285,7 +366,7 @@ def folder(tmp_path_factory) -> Path:
 
 class TestFiles:
     def test_nothing_but_the_figures(self, folder):
-        names = ("critical_sample_size", "success_heatmap", "learning_curves")
+        names = ("critical_sample_size", "learners", "success_heatmap", "learning_curves")
         expected = {f"{name}.{suffix}" for name in names for suffix in ("svg", "png", "html")}
         assert {path.name for path in folder.iterdir()} == expected
 

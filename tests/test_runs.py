@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.results import SCHEMA
 from pipeline.runs import learning_curves, runs_table
-from pipeline.storage import write_table
+from pipeline.storage import read_table, write_frame, write_table
 
 CELL = {"function": "and", "data": "standard", "model": "transformer", "training": "adam", "k": 3, "T": 10}
 GRID = {"k": [3], "T": [10], "n": [20, 30], "seeds": 2}
@@ -64,3 +64,15 @@ def test_curves_have_a_row_an_evaluation(files):
     assert len(table) == 8
     first = table.iloc[:2][["n", "seed", "step", "train_loss", "holdout_accuracy"]]
     assert first.to_numpy().tolist() == [[20, 0, 20, 0.75, 0.625], [20, 0, 40, 0.5, 1.0]]
+
+
+def test_a_learner_without_a_loss_or_steps_keeps_nulls(tmp_path):
+    fitted = {"success_step": None, "train_loss": None, "steps": 0, "training": "none"}
+    curve = {"curve_steps": [], "curve_train_loss": [], "curve_holdout_accuracy": []}
+    rows = [row(n, seed, **fitted, **curve) for n in (20, 30) for seed in (0, 1)]
+    write_table(pa.Table.from_pylist(rows, SCHEMA), tmp_path / "fitted.parquet")
+    table = runs_table([tmp_path / "fitted.parquet"], {"main": {**EXPERIMENT, "training": "none"}})
+    write_frame(table, tmp_path / "runs.parquet")
+    stored = read_table(tmp_path / "runs.parquet")
+    assert stored["train_loss"].to_pylist() == stored["success_step"].to_pylist() == [None] * 4
+    assert stored["steps"].to_pylist() == [0] * 4

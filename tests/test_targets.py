@@ -84,6 +84,7 @@ def test_a_learner_that_is_fitted_has_no_training():
     spec = json.loads(targets.fitting_spec(made, next(made.experiments["tree"].cells())))
     assert spec["model"]["criterion"] == "gini"
     assert "training" not in spec
+    assert json.loads(targets.experiments_spec(made.enabled))["tree"]["training"] == "none"
 
 
 @pytest.mark.parametrize("drawn", [True, False])

@@ -36,12 +36,16 @@ class RunResult:
     """The outcome of one run.
 
     ``status`` is ``succeeded``, ``failed`` (the steps were used up) or ``diverged`` (the loss is not finite). The
-    curves have one entry an evaluation; a step's training loss is that of its batch before its update.
+    curves have one entry an evaluation; a step's training loss is that of its batch before its update. ``steps`` and
+    ``train_loss`` are those of the last evaluation; a learner that is fitted at once has no steps, and a loss only if
+    it gives probabilities.
     """
 
     status: str = "failed"
     success_step: int | None = None
     best_holdout_accuracy: float = 0.0
+    steps: int = 0
+    train_loss: float | None = None
     curve_steps: list[int] = field(default_factory=list)
     curve_train_loss: list[float] = field(default_factory=list)
     curve_holdout_accuracy: list[float] = field(default_factory=list)
@@ -53,6 +57,7 @@ class RunResult:
 
     def record(self, step: int, loss: float, accuracy: float, succeeded: bool) -> None:
         """Adds an evaluation."""
+        self.steps, self.train_loss = step, loss
         self.curve_steps.append(step)
         self.curve_train_loss.append(loss)
         self.curve_holdout_accuracy.append(accuracy)
@@ -85,8 +90,8 @@ def _row(one: TrainingSet, result: RunResult) -> dict:
         "success": result.success,
         "success_step": result.success_step,
         "best_holdout_accuracy": result.best_holdout_accuracy,
-        "train_loss": result.curve_train_loss[-1],
-        "steps": result.curve_steps[-1],
+        "train_loss": result.train_loss,
+        "steps": result.steps,
         "status": result.status,
         "unique": one.unique,
         "redraws": one.redraws,

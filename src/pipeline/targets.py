@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from pipeline.config import Cell, Config, Experiment, Figure
+from pipeline.config import NO_TRAINING, Cell, Config, Experiment, Figure
 
 
 def run_files(config: Config, experiments: Iterable[Experiment], pattern: str) -> list[str]:
@@ -45,8 +45,13 @@ def dataset_spec(config: Config, data: str, seeds: str, **address: str | int) ->
 
 
 def experiments_spec(experiments: Mapping[str, Experiment]) -> str:
-    """The specification of a job that gathers the runs of some experiments."""
-    return json.dumps({name: experiment.model_dump(mode="json") for name, experiment in experiments.items()})
+    """The specification of a job that gathers the runs of some experiments, with their address in the runs' terms."""
+    return json.dumps(
+        {
+            name: experiment.model_dump(mode="json") | {"training": experiment.training or NO_TRAINING}
+            for name, experiment in experiments.items()
+        }
+    )
 
 
 def noise_spec(config: Config) -> str:

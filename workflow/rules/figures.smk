@@ -116,6 +116,24 @@ rule figure_learning_curves:
         " --experiments {params.experiments} --output-folder results/figures 2> {log}"
 
 
+rule figure_learners:
+    input:
+        critical=rules.critical_sample_size.output[0],
+        rates=rules.success_rates.output[0],
+    output:
+        multiext("results/figures/learners", ".svg", ".png", ".html"),
+    log:
+        "results/logs/figures/learners.log",
+    conda:
+        "../../environment.yml"
+    params:
+        experiments=list(targets.shown(CONFIG, "learners")),
+        code=fingerprint("pipeline.figures.learners"),
+    shell:
+        "python -m pipeline.figures.learners --critical {input.critical} --rates {input.rates}"
+        " --experiments {params.experiments} --output-folder results/figures 2> {log}"
+
+
 rule summary:
     input:
         critical=rules.critical_sample_size.output[0],

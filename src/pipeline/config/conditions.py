@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
+from pipeline.baselines.consistent import too_large
 from pipeline.config.experiments import Experiment
 from pipeline.config.figures import Figure, Figures
-from pipeline.config.learners import TRAINED, Transformer
+from pipeline.config.learners import TRAINED, Consistent, Transformer
 from pipeline.config.protocols import Data, Training
 from pipeline.config.sections import Location, Section
 
@@ -15,6 +16,8 @@ def experiment_problems(experiment: Experiment, data: Data, model: Section, trai
     """What does not fit together in an experiment, each at its location below the experiment."""
     if isinstance(model, tuple(TRAINED.values())) != (training is not None):
         yield ("training",), _MISFIT[training is None].format(experiment.model)
+    elif isinstance(model, Consistent):
+        yield from _search_problems(experiment)
     elif training is not None:
         yield from ((("training",), problem) for problem in _transformer_problems(experiment, model, training))
         yield from _batch_problems(experiment, training)
@@ -49,6 +52,12 @@ def _batch_problems(experiment: Experiment, training: Training) -> Problems:
                 f"{n} is smaller than batch_size = {training.batch_size} of {experiment.training!r}; "
                 f"use n >= {training.batch_size}",
             )
+
+
+def _search_problems(experiment: Experiment) -> Problems:
+    for index, T in enumerate(experiment.grid.T):
+        problems = (too_large(experiment.function, k, T) for k in experiment.grid.k)
+        yield from ((("grid", "T", index), problem) for problem in problems if problem)
 
 
 def figure_problems(

@@ -85,10 +85,11 @@ class DecisionTree(Section):
 
 
 class Consistent(Section):
-    """The learner that outputs a hypothesis consistent with the sample, which bounds the sample size from below.
+    """The learner that outputs a hypothesis consistent with the sample; use it on data without `reject_ambiguous`.
 
     For AND (and OR, its mirror image) the classical elimination algorithm, which does not know k; for every other
-    function an exact search among the k-subsets, which knows k and the truth table.
+    function an exact search among the k-subsets, which knows k and the truth table. Data that has ambiguous samples
+    rejected would do the search's work. T and k for which the search is too long are refused.
     """
 
     kind: Literal["consistent"] = Field(description="The learner.")

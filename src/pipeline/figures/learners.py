@@ -1,0 +1,151 @@
+"""The learners side by side: critical sample size against context length, a panel for each function and k."""
+
+from collections.abc import Sequence
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from pipeline.figures import sizes, style
+from pipeline.functions import FUNCTIONS
+from pipeline.statistics.information import information_floor
+
+FLOOR = "#777777"
+# Shapes of the learners that LEARNERS names, and of up to three others; the triangles mean censored.
+SHAPES = {
+    "transformer": "circle",
+    "mlp": "square",
+    "lstm": "diamond",
+    "logistic_regression": "cross",
+    "decision_tree": "M-.5,-1L.5,-1L1,0L.5,1L-.5,1L-1,0Z",  # hexagon
+    "consistent": "M0,-1L.3,-.3L1,0L.3,.3L0,1L-.3,.3L-1,0L-.3,-.3Z",  # star of four rays
+}
+SPARE_SHAPES = ("triangle-left", "triangle-right", "wedge")
+
+_TITLE = "Critical sample size of each learner"
+_NOTE = "Open triangles at the edge of the grid of n: the size lies beyond it. Bars: intervals."
+_PANEL = ["function", "k"]
+_SMALL = {"width": 380, "height": 300}  # of a panel that is not alone
+_SPREAD = 0.04  # of the axis's width, between triangles that would hide each other
+
+
+def chart(critical: pd.DataFrame, rates: pd.DataFrame) -> alt.LayerChart | alt.ConcatChart:
+    """Draws n_critical against T, both on log axes, a series for each model, above the information floor.
+
+    A model's sizes are joined by a thin line, and an interval that its grid of n leaves open ends at the grid's edge.
+    Triangles of several models at one place stand side by side around their T. The panels have the same axis of n.
+
+    Args:
+        critical: experiment, function, model, k, T, n_critical, ci_low, ci_high and censored_side.
+        rates: experiment, function, model, k, T, n and rate, which give each grid's range.
+
+    Raises:
+        ValueError: ``critical`` is empty, a censored row has no rates, or two experiments have a model's size at the
+            same T.
+    """
+    _check_distinct(critical)
+    points = _points(critical, rates)
+    looks, y = _looks(points["model"].unique()), _y(points)
+    panels = []
+    for (function, k), own in points.groupby(_PANEL, sort=False):
+        title = alt.Title(style.task_label(function, k), fontSize=15)
+        panels.append(_panel(own, k, looks, y).properties(title=title, **_SMALL))
+    if len(panels) == 1:
+        title = alt.Title(f"{_TITLE}, {title.text}", subtitle=_NOTE)
+        return panels[0].properties(title=title, width=style.WIDTH, height=style.HEIGHT)
+    return alt.concat(*panels, columns=2, title=alt.Title(_TITLE, subtitle=_NOTE))
+
+
+def _check_distinct(critical: pd.DataFrame) -> None:
+    repeated = critical[critical.duplicated([*_PANEL, "model", "T"], keep=False)]
+    if not repeated.empty:
+        first = repeated.iloc[0]
+        same = repeated[(repeated[[*_PANEL, "model"]] == first[[*_PANEL, "model"]]).all(axis=1)]
+        names = ", ".join(sorted(same["experiment"].unique()))
+        task = style.task_label(first["function"], first["k"])
+        raise ValueError(f"{first['model']} learns {task} at T = {first['T']} in {names}; show one of them")
+
+
+def _points(critical: pd.DataFrame, rates: pd.DataFrame) -> pd.DataFrame:
+    """One row for each size: the panel, model, learner, T, n, where it is censored, and the interval's ends.
+
+    The functions come in their registry's order, the models in that in which they are drawn, the Transformer on top.
+    """
+    table = sizes.with_grid(critical, rates)
+    others = sorted(set(table["model"]) - style.LEARNERS.keys())
+    order = {name: rank for rank, name in enumerate([*FUNCTIONS, *others, *reversed(style.LEARNERS)])}
+    table = table.sort_values([*_PANEL, "model"], key=lambda column: column.replace(order))
+    known = table["censored_side"] == ""
+    return table.assign(
+        learner=table["model"].map(style.learner_label),
+        n=table["n_critical"].where(known, table["edge"]),
+        low=table["ci_low"].fillna(table["lowest"]).where(known),
+        high=table["ci_high"].fillna(table["highest"]).where(known),
+    )[[*_PANEL, "model", "learner", "T", "n", "low", "high", "censored_side"]]
+
+
+def _looks(models: Sequence[str]) -> dict[type, alt.SchemaBase]:
+    """Colour and shape of each learner, those with a colour of their own first."""
+    colours = style.learner_colours(models)
+    known = [model for model in style.LEARNERS if model in colours]
+    others = [model for model in colours if model not in style.LEARNERS]
+    shapes = SHAPES | dict(zip(others, SPARE_SHAPES, strict=False))
+    colour, shape = ([look[model] for model in known + others] for look in (colours, shapes))
+    names = [style.learner_label(model) for model in known + others]
+    return style.looks("learner", names, {alt.Stroke: colour, alt.Fill: colour, alt.Shape: shape})
+
+
+def _y(points: pd.DataFrame) -> alt.Y:
+    """The axis of n that all panels share."""
+    floors = [information_floor(one.T, one.k) for one in points[["T", "k"]].itertuples()]
+    low, high = min(points["n"].min(), *floors) / 1.4, max(points["n"].max(), points["high"].max()) * 1.2
+    scale = alt.Scale(type="log", nice=False, domain=[low, high])
+    axis = alt.Axis(values=sizes.ladder(low, high, (1, 2, 5)), format="d")
+    return alt.Y("n:Q", title="Critical sample size n (log scale)", scale=scale, axis=axis)
+
+
+def _panel(points: pd.DataFrame, k: int, looks: dict[type, alt.SchemaBase], y: alt.Y) -> alt.LayerChart:
+    """The floor, the lines, the intervals and the marks of one panel, in this order."""
+    domain = [points["T"].min() / 1.1, points["T"].max() * 1.1]
+    scale = alt.Scale(type="log", nice=False, domain=domain)
+    axis = alt.Axis(values=sizes.ticks(points["T"]), format="d", grid=False)
+    x = alt.X("place:Q", title="Context length T (log scale)", scale=scale, axis=axis)
+    points = points.assign(place=_places(points, domain[1] / domain[0]))
+    known, stroke = points[points["censored_side"] == ""], looks[alt.Stroke]
+    tooltip = ["learner:N", "T:Q", *(alt.Tooltip(f"{field}:Q", format=".1f") for field in ("n", "low", "high"))]
+    line = alt.Chart(known).mark_line(strokeWidth=1).encode(x, y, stroke)
+    bar = alt.Chart(known).mark_rule(strokeWidth=2).encode(x, alt.Y("low:Q"), alt.Y2("high"), stroke)
+    mark = alt.Chart(known).mark_point(size=80, opacity=1).encode(x, y, *looks.values(), tooltip=tooltip)
+    triangles = [
+        alt.Chart(points[points["censored_side"] == side])
+        .mark_point(shape=shape, size=130, fill="white", strokeWidth=2, opacity=1)
+        .encode(x, y, stroke, tooltip=tooltip)
+        for side, shape in sizes.TRIANGLES.items()
+    ]
+    return alt.layer(*_floor(points["T"], k, x, y), line, bar, mark, *triangles)
+
+
+def _places(points: pd.DataFrame, ratio: float) -> pd.Series:
+    """Where on the axis of T, whose ends have this ratio, each point stands: at its T unless triangles coincide."""
+    same = points.groupby(["T", "n", "censored_side"])["model"]
+    step = same.cumcount() - (same.transform("size") - 1) / 2
+    return points["T"] * ratio ** (_SPREAD * step.where(points["censored_side"] != "", 0))
+
+
+def _floor(lengths: pd.Series, k: int, x: alt.X, y: alt.Y) -> list[alt.Chart]:
+    """The information floor as a dashed line, and its name at the right end."""
+    T = np.unique(np.geomspace(lengths.min(), lengths.max(), 60).round().astype(int))
+    floor = pd.DataFrame({"place": T, "n": [information_floor(int(one), k) for one in T]})
+    line = alt.Chart(floor).mark_line(color=FLOOR, strokeDash=[6, 4], strokeWidth=2).encode(x, y)
+    text = alt.Chart(floor.tail(1)).mark_text(text="information floor", align="right", dy=20, fontSize=14, color=FLOOR)
+    return [line, text.encode(x, y)]
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Saves the figure as ``learners.{svg,png,html}`` in the output folder."""
+    arguments = style.parse(style.parser(main.__doc__, "critical", "rates"), argv)
+    style.save(chart(arguments.critical, arguments.rates), arguments.output_folder, "learners")
+
+
+if __name__ == "__main__":
+    main()
