@@ -122,7 +122,7 @@ def _looks(points: pd.DataFrame) -> dict[type, alt.SchemaBase]:
 def _panel(points: pd.DataFrame, lines: pd.DataFrame, looks: dict[type, alt.SchemaBase]) -> alt.LayerChart:
     """The laws, the intervals and the marks of one panel, in this order."""
     scale = alt.Scale(type="log", nice=False, domain=[points["T"].min() / 1.1, points["T"].max() * 1.1])
-    axis = alt.Axis(values=_ticks(points["T"]), format="d", grid=False)
+    axis = alt.Axis(values=style.length_ticks(points["T"]), format="d", grid=False)
     x = alt.X("T:Q", title="Context length T (log scale)", scale=scale, axis=axis)
     line = alt.Chart(lines).mark_line(strokeWidth=2)
     law = line.encode(x, _y("n"), looks[alt.Stroke], tooltip=["equation:N", "a_low:Q", "a_high:Q"])
@@ -148,15 +148,6 @@ def _marks(points: pd.DataFrame, x: alt.X, looks: dict[type, alt.SchemaBase], sh
 def _y(field: str) -> alt.Y:
     """The common y axis, for one of its columns."""
     return alt.Y(f"{field}:Q", title="Critical sample size n (samples)", axis=alt.Axis(tickCount=6))
-
-
-def _ticks(lengths: pd.Series) -> list[int]:
-    """The context lengths themselves if they are few, otherwise 1, 2, 3 and 5 times the powers of ten among them."""
-    values = sorted(int(length) for length in lengths.unique())
-    if len(values) <= 6:
-        return values
-    ladder = [digit * 10**exponent for exponent in range(7) for digit in (1, 2, 3, 5)]
-    return [tick for tick in ladder if values[0] <= tick <= values[-1]]
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -70,8 +70,8 @@ def transition_fits(runs: pd.DataFrame, confidence: float) -> pd.DataFrame:
     That is ``ln step ~ N(ln constant + exponent · ln T, spread²)``, fitted by maximum likelihood to all runs, the
     censored ones included: leaving them out makes slow context lengths look fast. The interval of the exponent comes
     from the profile likelihood (see ``slope_interval``). In 2000 simulated tables (exponent 2, spread 0.4, four T,
-    a third of the runs censored) it covered 0.950 of the times with 10 runs per T, and 0.955 with 5, at confidence 0.95;
-    the mean exponent was 2.00, and 1.87 from least squares without the censored runs.
+    a third of the runs censored) at confidence 0.95 it covered 0.950 of the times with 10 runs per T, and 0.955 with 5;
+    the mean exponent was 2.00, and 1.87 by least squares without the censored runs.
 
     For sparse parities of k bits the number of steps is expected to grow like T^O(k) (Barak et al. 2022); a power law
     of the emergence time is also what Zucchet et al. (2025) find for sparse attention.
