@@ -9,7 +9,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.figures import critical_sample_size, learners, learning_curves, sizes, style, success_heatmap
+from charts import look, marks, rows
+from pipeline.figures import (
+    critical_sample_size,
+    curves,
+    learners,
+    learning_curves,
+    sizes,
+    style,
+    success_heatmap,
+)
 
 KEY = {"experiment": "main", "function": "and", "model": "transformer", "k": 3}
 PAPER_CSV = Path(__file__).parents[1] / "config" / "reference" / "paper_critical_sample_size.csv"
@@ -54,20 +63,6 @@ def curves_table(sizes=(20, 40, 60), runs=3, **changes) -> pd.DataFrame:
 
 def paper_table() -> pd.DataFrame:
     return pd.read_csv(PAPER_CSV)
-
-
-def rows(spec: dict, part: dict) -> pd.DataFrame:
-    """The data of one layer or panel, which Altair moves up to the whole where all parts share it."""
-    return pd.DataFrame(spec["datasets"][part.get("data", spec.get("data"))["name"]])
-
-
-def look(encoding: dict) -> dict:
-    """What a discrete scale gives each value."""
-    return dict(zip(encoding["scale"]["domain"], encoding["scale"]["range"], strict=True))
-
-
-def marks(spec: dict, kind: str) -> list[dict]:
-    return [layer for layer in spec["layer"] if layer["mark"]["type"] == kind]
 
 
 @pytest.fixture(scope="module")
@@ -290,27 +285,27 @@ class TestLearningCurves:
 
     def test_zero_loss_is_drawn_at_the_floor(self, curves_spec):
         lines = rows(curves_spec, curves_spec["vconcat"][0]["vconcat"][0])
-        assert lines["train_loss"].min() == learning_curves.LOSS_FLOOR
+        assert lines["train_loss"].min() == curves.LOSS_FLOOR
 
     def test_median_counts_a_stopped_run_with_its_last_values(self):
         spec = learning_curves.chart(curves_table(runs=1).query("n == 20")).to_dict()
         assert rows(spec, spec["vconcat"][0]["vconcat"][0])["step"].max() == 20
         spec = learning_curves.chart(curves_table(runs=2).query("n == 20")).to_dict()
         lines = rows(spec, spec["vconcat"][0]["vconcat"][0])
-        median = lines[lines["curve"] == learning_curves.MEDIAN].set_index("step")
+        median = lines[lines["curve"] == curves.MEDIAN].set_index("step")
         assert median.loc[30, "holdout_accuracy"] == pytest.approx((1.0 + 0.6) / 2)
-        assert median.loc[30, "train_loss"] == pytest.approx((0.1 + learning_curves.LOSS_FLOOR) / 2)
+        assert median.loc[30, "train_loss"] == pytest.approx((0.1 + curves.LOSS_FLOOR) / 2)
 
     def test_few_runs_are_shown_but_all_count(self):
         spec = learning_curves.chart(curves_table(runs=learning_curves.RUNS_SHOWN + 5)).to_dict()
         lines = rows(spec, spec["vconcat"][0]["vconcat"][0])
-        runs = lines[lines["curve"] != learning_curves.MEDIAN]
+        runs = lines[lines["curve"] != curves.MEDIAN]
         assert runs["seed"].nunique() == learning_curves.RUNS_SHOWN
-        assert lines["curve"].iloc[-1] == learning_curves.MEDIAN
+        assert lines["curve"].iloc[-1] == curves.MEDIAN
 
     def test_colours_by_role(self, curves_spec):
         colours = look(curves_spec["vconcat"][0]["vconcat"][0]["spec"]["encoding"]["color"])
-        assert colours == {"one run, transformer": style.LEARNERS["transformer"], learning_curves.MEDIAN: style.INK}
+        assert colours == {"one run, transformer": style.LEARNERS["transformer"], curves.MEDIAN: style.INK}
 
     def test_refuses_nothing(self):
         with pytest.raises(ValueError, match="no learning curves"):
@@ -328,6 +323,21 @@ class TestStyle:
     def test_task_label(self):
         assert style.task_label("and", 3) == "3-way AND"
         assert style.task_label("random_junta", 2) == "2-way random junta"
+
+    @pytest.mark.parametrize(
+        ("values", "count", "chosen"),
+        [([30, 10, 20], 4, [10, 20, 30]), (range(9), 3, [0, 4, 8]), ([5, 5, 7], 2, [5, 7])],
+    )
+    def test_evenly_chosen_values_have_both_ends(self, values, count, chosen):
+        assert style.evenly(values, count) == chosen
+
+    def test_places_beside_a_value_stay_within_two_thirds_of_the_gap(self):
+        values, slots = pd.Series([20.0, 20, 40, 40]), pd.Series([0, 1, 0, 1])
+        edge = 1.25 ** (2 / 3 * 0.25)
+        assert style.beside(values, slots, 2, 0).tolist() == pytest.approx([20 / edge, 20 * edge, 40 / edge, 40 * edge])
+        scatter = style.scattered(pd.Series(range(50)))
+        assert scatter.between(-0.5, 0.5).all()
+        assert np.diff(np.sort(scatter)).max() < 0.05  # no hole of more than twice the mean distance
 
     def test_labels_are_readable_at_half_size(self):
         config = alt.Chart(rates_table()).mark_point().to_dict()["config"]

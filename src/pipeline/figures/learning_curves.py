@@ -6,11 +6,10 @@ import altair as alt
 import pandas as pd
 
 from pipeline.figures import style
+from pipeline.figures.curves import LOSS_FLOOR, line_looks, runs_and_median
 from pipeline.figures.style import SERIES
 
 RUNS_SHOWN = 20
-LOSS_FLOOR = 1e-6  # a loss of 0 has no place on a log axis
-MEDIAN = "median of all runs"
 ROW_HEIGHT = 220
 
 _CELL = [*SERIES, "T"]
@@ -32,7 +31,7 @@ def chart(curves: pd.DataFrame) -> alt.VConcatChart:
     """
     if curves.empty:
         raise ValueError("there are no learning curves to draw")
-    looks = _looks(curves["model"].unique())
+    looks = line_looks(curves["model"].unique())
     curves = curves.assign(train_loss=curves["train_loss"].clip(lower=LOSS_FLOOR))
     groups, blocks = curves.groupby(_CELL), []
     for cell, own in groups:
@@ -46,7 +45,7 @@ def chart(curves: pd.DataFrame) -> alt.VConcatChart:
 def _block(curves: pd.DataFrame, looks: dict[type, alt.SchemaBase]) -> alt.VConcatChart:
     """The two rows of one cell over the same steps, a column for each of its sizes."""
     sizes = {_size_label(n, own): own for n, own in curves.groupby("n")}
-    lines = pd.concat([_lines(own).assign(size=label) for label, own in sizes.items()])
+    lines = pd.concat([runs_and_median(own, _VALUES, RUNS_SHOWN).assign(size=label) for label, own in sizes.items()])
     column = alt.Column("size:N", title=None, sort=list(sizes))
     tooltip = ["curve:N", "seed:Q", "step:Q", *(alt.Tooltip(f"{value}:Q", format=".3g") for value in _VALUES)]
     line = alt.Chart(lines, width=style.WIDTH // len(sizes), height=ROW_HEIGHT).mark_line()
@@ -67,33 +66,6 @@ def _size_label(n: int, curves: pd.DataFrame) -> str:
     """A column's heading, such as ``n = 60: 4 of 10 end at 100 %``."""
     last = curves.loc[curves.groupby("seed")["step"].idxmax(), "holdout_accuracy"]
     return f"n = {n}: {(last == 1).sum()} of {len(last)} end at 100 %"
-
-
-def _lines(curves: pd.DataFrame) -> pd.DataFrame:
-    """The shown runs of one size and, last and so on top, the median over all its runs at each step."""
-    shown = curves[curves["seed"].isin(sorted(curves["seed"].unique())[:RUNS_SHOWN])]
-    # A run that diverged has stopped; it keeps its last values.
-    carried = curves.pivot(index="step", columns="seed", values=_VALUES).ffill()
-    median = carried.stack("seed").groupby("step")[_VALUES].median().reset_index()
-    runs = shown[["seed", "step", *_VALUES]].assign(curve=_run_label(shown["model"]))
-    return pd.concat([runs, median.assign(curve=MEDIAN)])
-
-
-def _run_label(models: pd.Series) -> pd.Series:
-    """What the legend calls a run of each model."""
-    return "one run, " + models
-
-
-def _looks(models: pd.Series) -> dict[type, alt.SchemaBase]:
-    """The look of runs and medians, the same in all blocks, so that they share one legend."""
-    colours = style.learner_colours(models)
-    runs = list(_run_label(pd.Series(colours.keys())))
-    ranges = {
-        alt.Color: [*colours.values(), style.INK],
-        alt.StrokeWidth: [1.2] * len(runs) + [3],
-        alt.Opacity: [0.5] * len(runs) + [1],
-    }
-    return style.looks("curve", [*runs, MEDIAN], ranges)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

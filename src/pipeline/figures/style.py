@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import altair as alt
+import numpy as np
 import pandas as pd
 
 from pipeline.storage import read_frame
@@ -30,8 +31,12 @@ LEARNER_NAMES = {
     "consistent": "Consistent learner",
 }
 SPARE_COLOURS = ("#882255", "#999933", "#332288")  # of Paul Tol's muted palette
+# How a run ended: shape, whether filled, and dashes. Beside the learner's colour, which says nothing of it.
+SUCCEEDED, FAILED = "succeeded", "failed"
+OUTCOMES = {SUCCEEDED: ("circle", True, [1, 0]), FAILED: ("triangle-up", False, [5, 4])}
 
 WIDTH, HEIGHT = 640, 400
+GOLDEN_RATIO = (5**0.5 - 1) / 2
 SERIES = ["experiment", "function", "model", "k"]
 
 _OPERATORS = {"and", "or", "xor"}
@@ -99,6 +104,38 @@ def looks(field: str, values: list[str], ranges: dict[type, list]) -> dict[type,
         )
         for channel, looks in ranges.items()
     }
+
+
+def heading(text: str) -> alt.Title:
+    """The title of one column of a block."""
+    return alt.Title(text, anchor="middle", fontSize=14, fontWeight="normal", offset=6)
+
+
+def evenly(values: Iterable[int], count: int) -> list[int]:
+    """At most so many of the values, ascending: the smallest, the largest and others evenly spaced by rank."""
+    ordered = sorted(set(values))
+    ranks = np.linspace(0, len(ordered) - 1, min(count, len(ordered))).round().astype(int)
+    return [ordered[rank] for rank in ranks]
+
+
+def scattered(seeds: pd.Series) -> pd.Series:
+    """A shift in [-½, ½) for each seed, always the same and spread evenly however many there are."""
+    return seeds * GOLDEN_RATIO % 1 - 0.5
+
+
+def beside(values: pd.Series, slots: pd.Series, count: int, scatter: pd.Series | float) -> pd.Series:
+    """Places beside the values of a log axis, so that marks of one value do not hide each other.
+
+    The places take two thirds of the gap between neighbouring values, or of a factor of 1.25 if that is smaller.
+
+    Args:
+        values: positive.
+        slots: which of the ``count`` slots beside each other, from 0.
+        count: number of slots.
+        scatter: shifts within a slot, from -½ to ½.
+    """
+    gap = np.diff(np.log(np.sort(values.unique()))).min(initial=np.log(1.25))
+    return values * np.exp(gap * 2 / 3 * ((slots + 0.5 + 0.8 * scatter) / count - 0.5))
 
 
 def rows_of(table: pd.DataFrame, columns: list[str], values: tuple) -> pd.DataFrame:

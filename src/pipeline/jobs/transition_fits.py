@@ -1,0 +1,11 @@
+"""Growth of the transition's step with the context length in online experiments, from the table of runs."""
+
+from pipeline.jobs import arguments
+from pipeline.statistics.transitions import transition_fits
+from pipeline.storage import read_frame, write_frame
+
+if __name__ == "__main__":
+    given = arguments.parse(__doc__, "runs", "output")
+    runs = read_frame(given.runs)
+    online = runs[runs["experiment"].isin(given.spec["experiments"])]
+    write_frame(transition_fits(online, given.spec["confidence"]), given.output)
