@@ -17,14 +17,14 @@ class Verdict(NamedTuple):
 
     Attributes:
         accuracy: share of the samples seen that a run gets right, float64 [R].
-        correlation: mean over them of (2y - 1) · tanh(logit / 2), the agreement of the label's sign with the predicted
-            mean of that sign, float64 [R].
         reached: whether the accuracy is the one that success takes, bool [R].
+        correlation: mean over the samples seen of (2y - 1) · tanh(logit / 2), the product of the label's sign and its
+            predicted mean, float64 [R].
     """
 
     accuracy: Tensor
-    correlation: Tensor
     reached: Tensor
+    correlation: Tensor
 
 
 class Holdout:
@@ -71,4 +71,4 @@ class Holdout:
             if not in_reach.any():
                 break
             pending, parameters = pending[in_reach], parameters.select(in_reach)
-        return Verdict(1 - errors.double() / seen, agreement / seen, errors <= self.allowed_errors)
+        return Verdict(1 - errors.double() / seen, errors <= self.allowed_errors, agreement / seen)
