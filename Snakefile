@@ -46,6 +46,11 @@ rule all:
         rules.save_config.output,
         rules.summary.output,
         targets.figure_files(CONFIG, "results/figures"),
+        [
+            f"results/tables/{what}.parquet"
+            for what in ("attention", "progress")
+            if CONFIG.recording(what)
+        ],
         # the runs too: one that is missing is trained again even if the tables that hold it are there
         targets.run_files(CONFIG, CONFIG.enabled.values(), rules.train.output[0]),
 

@@ -30,6 +30,7 @@ VARIANTS = {
         TRAINING.model_copy(update={"batch_size": 7, "optimiser": "adamw"}),
     ),
     "fresh samples": (MODEL, TRAINING.model_copy(update={"samples": "fresh", "schedule": "cosine"})),
+    "recorded": (MODEL, TRAINING.model_copy(update={"record": ("attention", "progress")})),
 }
 
 

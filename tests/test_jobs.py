@@ -53,6 +53,27 @@ def test_a_block_has_a_row_for_each_of_its_seeds(folder):
     assert results["success"].any()
 
 
+def test_a_run_file_has_the_supports_and_what_is_recorded(folder):
+    recording = TRAINING.model_copy(update={"record": ("attention", "progress")})
+    plain, results = trained(folder, "0-5", "plain"), trained(folder, "0-5", "recorded", training=recording)
+    sets = read_training_sets(folder / "recorded-data.parquet")
+    assert [support.tolist() for support in results["support"]] == [one.support.tolist() for one in sets]
+    assert (results["steps"] == plain["steps"]).all(), "recording should not change training"
+    for seed, run in results.iterrows():
+        for curve in ("curve_distance", "curve_fourier_coefficient", "curve_support_mass"):
+            assert len(run[curve]) == len(run["curve_steps"])
+            assert len(plain.loc[seed, curve]) == 0
+        assert run["curve_support_mass"][-1] == pytest.approx(run["support_mass"], rel=1e-6)
+        assert run["support_mass"] == pytest.approx(run["head_support_mass"].mean(), rel=1e-6)
+    successes = results[results["success"]]
+    assert (successes["support_mass"] > 1.5 * 3 / 12).all(), "they attend to the support more than to all alike"
+    assert successes["support_recovered"].all()
+    weights = results.loc[0, "attention_map"].reshape(4, 12)
+    assert weights[:, sets[0].support].sum(1) == pytest.approx(results.loc[0, "head_support_mass"], rel=1e-5)
+    assert results.loc[1:, "attention_map"].isna().all()
+    assert plain["support_mass"].isna().all()
+
+
 def test_a_repeated_block_is_the_same_to_the_bit(folder):
     first, again = trained(folder, "0-5", "first"), trained(folder, "0-5", "again")
     assert first.map(repr).equals(again.map(repr))

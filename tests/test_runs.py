@@ -1,11 +1,11 @@
-"""From result files to the tables of runs and learning curves."""
+"""From result files to the tables of runs, of their curves and of their attention."""
 
 import pandas as pd
 import pyarrow as pa
 import pytest
 
 from pipeline.results import SCHEMA
-from pipeline.runs import learning_curves, runs_table
+from pipeline.runs import attention, attention_maps, learning_curves, progress, runs_table
 from pipeline.storage import read_table, write_frame, write_table
 
 CELL = {"function": "and", "data": "standard", "model": "transformer", "training": "adam", "k": 3, "T": 10}
@@ -76,3 +76,66 @@ def test_a_learner_without_a_loss_or_steps_keeps_nulls(tmp_path):
     stored = read_table(tmp_path / "runs.parquet")
     assert stored["train_loss"].to_pylist() == stored["success_step"].to_pylist() == [None] * 4
     assert stored["steps"].to_pylist() == [0] * 4
+
+
+RECORDING = {**EXPERIMENT, "training": "recording"}
+
+
+@pytest.fixture
+def recorded(tmp_path):
+    """Files of runs that record attention and progress; one has diverged, one has no attention heads."""
+    ended = {"support": [1, 4, 7], "head_support_mass": [0.25, 0.75], "support_mass": 0.5, "support_recovered": True}
+    curves = {"curve_distance": [0.5, 1.5], "curve_fourier_coefficient": [-0.25, 1.0]}
+    curves["curve_support_mass"] = [0.25, 0.5]
+    lost = dict.fromkeys(("head_support_mass", "support_mass", "support_recovered"))
+    failed = {"success": False, "success_step": None, "status": "failed", "support_recovered": False}
+    diverged = {"success": False, "success_step": None, "status": "diverged", **lost}
+    rows = [
+        row(20, 0, **ended | failed, **curves, attention_map=[*range(20)]),
+        row(20, 1, **ended | diverged, **curves),
+        row(30, 0, **ended | diverged, **curves),
+        row(30, 1, **ended, **curves | {"curve_support_mass": [None, None]}),
+    ]
+    table = pa.Table.from_pylist([one | {"training": "recording"} for one in rows], SCHEMA)
+    write_table(table, tmp_path / "recorded.parquet")
+    return [tmp_path / "recorded.parquet"]
+
+
+def test_attention_has_a_row_a_run(recorded):
+    table = attention(recorded, {"main": RECORDING})
+    names = "experiment function model k T n seed success support_mass best_head_support_mass support_recovered"
+    assert list(table) == names.split()
+    assert list(table.iloc[0])[:8] == ["main", "and", "transformer", 3, 10, 20, 0, False]
+    assert table["success"].tolist() == [False, False, False, True]
+    assert table["support_recovered"].tolist() == [False, pd.NA, pd.NA, True]
+    for name, value in {"support_mass": 0.5, "best_head_support_mass": 0.75}.items():
+        assert table[name].tolist() == pytest.approx([value, float("nan"), float("nan"), value], nan_ok=True)
+
+
+def test_maps_have_a_row_a_head_and_position_of_the_runs_of_seed_0_that_did_not_diverge(recorded):
+    table = attention_maps(recorded, {"main": RECORDING})
+    names = "experiment function model k T n seed success head position weight in_support"
+    assert list(table) == names.split()
+    assert len(table) == 20
+    assert set(table["n"]) == {20}
+    assert set(table["seed"]) == {0}
+    assert not table["success"].any()
+    assert table["head"].tolist() == [0] * 10 + [1] * 10
+    assert table["position"].tolist() == [*range(10), *range(10)]
+    assert table["weight"].tolist() == [*range(20)]
+    assert table.index[table["in_support"]].tolist() == [1, 4, 7, 11, 14, 17]
+
+
+def test_maps_of_runs_that_all_diverged_are_an_empty_table(recorded):
+    table = attention_maps(recorded, {"main": {**RECORDING, "grid": {**GRID, "n": [30]}}})
+    assert table.empty
+    assert list(table)[-2:] == ["weight", "in_support"]
+
+
+def test_progress_has_a_row_an_evaluation(recorded):
+    table = progress(recorded, {"main": RECORDING})
+    names = "experiment function model k T n seed step train_loss holdout_accuracy"
+    assert list(table) == [*names.split(), "distance", "support_mass", "fourier_coefficient"]
+    assert len(table) == 8
+    assert table.iloc[1].tolist()[5:] == [20, 0, 40, 0.5, 1.0, 1.5, 0.5, 1.0]
+    assert table["support_mass"].isna().tolist() == [False] * 6 + [True] * 2

@@ -207,16 +207,24 @@ def right_but(size: int, *wrong: int) -> torch.Tensor:
 
 def test_an_exhaustive_verdict_counts_every_sample():
     correct = torch.stack([right_but(2500), right_but(2500, 3), right_but(2500, *range(1200)), right_but(2500, 2499)])
-    accuracy, reached = judged(correct, 1.0, exhaustive=True)
+    accuracy, reached, _ = judged(correct, 1.0, exhaustive=True)
     assert accuracy.tolist() == pytest.approx([1, 1 - 1 / 2500, 1 - 1200 / 2500, 1 - 1 / 2500])
     assert reached.tolist() == [True, False, False, False]
 
 
 def test_a_verdict_that_may_stop_is_the_same_and_reports_the_samples_seen():
     correct = torch.stack([right_but(2500), right_but(2500, 3), right_but(2500, 1500), right_but(2500, 2499)])
-    accuracy, reached = judged(correct, 1.0, exhaustive=False)
+    accuracy, reached, _ = judged(correct, 1.0, exhaustive=False)
     assert accuracy.tolist() == pytest.approx([1, 1 - 1 / 250, 1 - 1 / 1750, 1 - 1 / 2500])
     assert reached.tolist() == [True, False, False, False]
+
+
+def test_a_verdict_has_the_correlation_of_outputs_and_labels():
+    correct = torch.stack([right_but(1000), right_but(1000, *range(250)), right_but(1000, *range(1000))])
+    output = torch.tanh(torch.tensor(0.5)).item()  # of a logit of 1
+    exhaustive = judged(correct, 1.0, exhaustive=True).correlation
+    assert exhaustive.tolist() == pytest.approx([output, output / 2, -output])
+    assert judged(correct, 1.0, exhaustive=False).correlation.tolist() == pytest.approx([output, -output, -output])
 
 
 @pytest.mark.parametrize(("wrong", "reached"), [(90, True), (91, False)])

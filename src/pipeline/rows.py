@@ -15,7 +15,7 @@ def table_of(rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
 
     Args:
         rows: at least one; each has a value, or None, for every field: a number or bool, text, bytes, or a sequence
-            of numbers or bools.
+            of numbers or bools, in which None becomes NaN.
         schema: the fields; what else a row has is left out.
     """
     columns = ([_array(row[field.name], field.type) for field in schema] for row in rows)

@@ -1,8 +1,9 @@
-"""From the result files of training jobs to the tables of runs and of learning curves."""
+"""From the result files of training jobs to the tables of runs, of their curves and of their attention."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -12,6 +13,11 @@ KEY = ["experiment", "function", "model", "k", "T", "n", "seed"]
 OUTCOME = ["success", "success_step", "best_holdout_accuracy", "train_loss", "steps", "status"]
 DETAILS = ["data", "training", "unique", "redraws"]
 CURVES = {"curve_steps": "step", "curve_train_loss": "train_loss", "curve_holdout_accuracy": "holdout_accuracy"}
+PROGRESS = CURVES | {
+    "curve_distance": "distance",
+    "curve_support_mass": "support_mass",
+    "curve_fourier_coefficient": "fourier_coefficient",
+}
 
 
 def read_runs(files: Iterable[Path], columns: list[str]) -> pd.DataFrame:
@@ -58,6 +64,44 @@ def runs_table(files: Iterable[Path], experiments: Mapping[str, Mapping]) -> pd.
 
 def learning_curves(files: Iterable[Path], experiments: Mapping[str, Mapping]) -> pd.DataFrame:
     """One row an evaluation of a run: ``step``, ``train_loss``, ``holdout_accuracy`` beside the run's key."""
-    runs = assign_experiments(read_runs(files, list(CURVES)), experiments)
-    curves = runs.rename(columns=CURVES)[KEY + list(CURVES.values())].explode(list(CURVES.values()), ignore_index=True)
-    return curves.astype({"step": int, "train_loss": float, "holdout_accuracy": float})
+    return _curves(files, experiments, CURVES)
+
+
+def progress(files: Iterable[Path], experiments: Mapping[str, Mapping]) -> pd.DataFrame:
+    """One row an evaluation of a run: its learning curve and its hidden progress beside the run's key."""
+    return _curves(files, experiments, PROGRESS)
+
+
+def _curves(files: Iterable[Path], experiments: Mapping[str, Mapping], columns: Mapping[str, str]) -> pd.DataFrame:
+    runs = assign_experiments(read_runs(files, list(columns)), experiments).rename(columns=columns)
+    names = list(columns.values())
+    return runs[KEY + names].explode(names, ignore_index=True).astype(dict.fromkeys(names, float) | {"step": int})
+
+
+def attention(files: Iterable[Path], experiments: Mapping[str, Mapping]) -> pd.DataFrame:
+    """One row a run: ``success`` and its attention's mass on the support, null in runs that diverged.
+
+    The mass is ``support_mass``, the mean of all heads, and ``best_head_support_mass``; ``support_recovered`` says
+    whether the largest weights are those of the support.
+    """
+    columns = ["success", "support_mass", "head_support_mass", "support_recovered"]
+    runs = assign_experiments(read_runs(files, columns), experiments)
+    heads = runs["head_support_mass"]
+    runs["best_head_support_mass"] = [np.nan if masses is None else masses.max() for masses in heads]
+    ordered = ["success", "support_mass", "best_head_support_mass", "support_recovered"]
+    return runs.astype({"support_recovered": "boolean"})[KEY + ordered]
+
+
+def attention_maps(files: Iterable[Path], experiments: Mapping[str, Mapping]) -> pd.DataFrame:
+    """One row a head and position, both from 0, of the run of seed 0 of each cell, unless it diverged.
+
+    ``weight`` is [CLS]'s mean attention weight, and ``in_support`` says whether the position is relevant.
+    """
+    runs = assign_experiments(read_runs(files, ["success", "attention_map", "support"]), experiments)
+    maps = runs.dropna(subset="attention_map").rename(columns={"attention_map": "weight"}).explode("weight")
+    place = maps.groupby(level=0).cumcount()  # in the map, which is by head
+    maps["head"], maps["position"] = place // maps["T"], place % maps["T"]
+    positions = zip(maps["position"], maps["support"], strict=True)
+    maps["in_support"] = [position in support for position, support in positions]
+    columns = ["success", "head", "position", "weight", "in_support"]
+    return maps.astype({"weight": "float32"})[KEY + columns].reset_index(drop=True)

@@ -32,11 +32,59 @@ rule learning_curves_table:
     conda:
         "../../environment.yml"
     params:
+        table="learning_curves",
         spec=targets.experiments_spec(targets.shown(CONFIG, "learning_curves")),
         code=fingerprint("pipeline.jobs.tabulate"),
     shell:
-        "python -m pipeline.jobs.tabulate --table learning_curves --spec {params.spec:q} --files {input}"
+        "python -m pipeline.jobs.tabulate --table {params.table} --spec {params.spec:q} --files {input}"
         " --output {output} --log {log}"
+
+
+use rule learning_curves_table as progress_table with:
+    input:
+        targets.run_files(
+            CONFIG, CONFIG.recording("progress").values(), rules.train.output[0]
+        ),
+    output:
+        "results/tables/progress.parquet",
+    log:
+        "results/logs/progress_table.log",
+    params:
+        table="progress",
+        spec=targets.experiments_spec(CONFIG.recording("progress")),
+        code=fingerprint("pipeline.jobs.tabulate"),
+
+
+use rule learning_curves_table as attention_table with:
+    input:
+        targets.run_files(
+            CONFIG, CONFIG.recording("attention").values(), rules.train.output[0]
+        ),
+    output:
+        "results/tables/attention.parquet",
+    log:
+        "results/logs/attention_table.log",
+    params:
+        table="attention",
+        spec=targets.experiments_spec(CONFIG.recording("attention")),
+        code=fingerprint("pipeline.jobs.tabulate"),
+
+
+use rule learning_curves_table as attention_maps_table with:
+    input:
+        targets.run_files(
+            CONFIG,
+            targets.shown(CONFIG, "attention_map").values(),
+            rules.train.output[0],
+        ),
+    output:
+        "results/tables/attention_maps.parquet",
+    log:
+        "results/logs/attention_maps_table.log",
+    params:
+        table="attention_maps",
+        spec=targets.experiments_spec(targets.shown(CONFIG, "attention_map")),
+        code=fingerprint("pipeline.jobs.tabulate"),
 
 
 rule success_rates:
@@ -102,3 +150,41 @@ rule scaling_fits:
     shell:
         "python -m pipeline.jobs.scaling_fits --spec {params.spec:q} --critical {input.critical} --rates {input.rates}"
         " --output {output} --log {log}"
+
+
+ONLINE = json.dumps(
+    {"experiments": list(CONFIG.online), "confidence": CONFIG.analysis.confidence}
+)
+
+
+rule transitions:
+    input:
+        runs=rules.runs_table.output[0],
+    output:
+        "results/tables/transitions.parquet",
+    log:
+        "results/logs/transitions.log",
+    conda:
+        "../../environment.yml"
+    params:
+        spec=ONLINE,
+        code=fingerprint("pipeline.jobs.transitions"),
+    shell:
+        "python -m pipeline.jobs.transitions --spec {params.spec:q} --runs {input.runs} --output {output} --log {log}"
+
+
+rule transition_fits:
+    input:
+        runs=rules.runs_table.output[0],
+    output:
+        "results/tables/transition_fits.parquet",
+    log:
+        "results/logs/transition_fits.log",
+    conda:
+        "../../environment.yml"
+    params:
+        spec=ONLINE,
+        code=fingerprint("pipeline.jobs.transition_fits"),
+    shell:
+        "python -m pipeline.jobs.transition_fits --spec {params.spec:q} --runs {input.runs} --output {output}"
+        " --log {log}"

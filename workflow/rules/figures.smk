@@ -1,141 +1,84 @@
 # Requires: the tables.
 # Yields: the figures that the config asks for, as SVG, PNG and self-contained HTML, and the printed summary.
 
+PAPER_POINTS = targets.paper_points(CONFIG, Path(workflow.basedir))
+SIZES = {
+    "critical": rules.critical_sample_size.output[0],
+    "rates": rules.success_rates.output[0],
+}
+FITTED_SIZES = {**SIZES, "fits": rules.scaling_fits.output[0]}
 
-rule figure_critical_sample_size:
-    input:
-        critical=rules.critical_sample_size.output[0],
-        fits=rules.scaling_fits.output[0],
-        rates=rules.success_rates.output[0],
-        paper=targets.paper_points(CONFIG, Path(workflow.basedir)),
-    output:
-        multiext("results/figures/critical_sample_size", ".svg", ".png", ".html"),
-    log:
-        "results/logs/figures/critical_sample_size.log",
-    conda:
-        "../../environment.yml"
-    params:
-        experiments=list(targets.shown(CONFIG, "critical_sample_size")),
-        paper=lambda w, input: (
-            f"--paper {shlex.quote(str(input.paper))}" if input.paper else ""
-        ),
-        code=fingerprint("pipeline.figures.critical_sample_size"),
-    shell:
-        "python -m pipeline.figures.critical_sample_size --critical {input.critical} --fits {input.fits}"
-        " --rates {input.rates} {params.paper} --experiments {params.experiments} --output-folder results/figures 2> {log}"
+# Of each figure, the tables that its module reads, by the names of its options.
+FIGURE_TABLES = {
+    "critical_sample_size": FITTED_SIZES,
+    "success_heatmap": SIZES,
+    "learning_curves": {"curves": rules.learning_curves_table.output[0]},
+    "functions": FITTED_SIZES,
+    "sparsity": SIZES,
+    "learners": SIZES,
+    "noise": SIZES,
+    "attention": {
+        "attention": rules.attention_table.output[0],
+        "critical": rules.critical_sample_size.output[0],
+    },
+    "attention_map": {"maps": rules.attention_maps_table.output[0]},
+    "transitions": {
+        "runs": rules.runs_table.output[0],
+        "transitions": rules.transitions.output[0],
+        "fits": rules.transition_fits.output[0],
+    },
+    "progress": {"progress": rules.progress_table.output[0]},
+}
 
-
-rule figure_functions:
-    input:
-        critical=rules.critical_sample_size.output[0],
-        fits=rules.scaling_fits.output[0],
-        rates=rules.success_rates.output[0],
-    output:
-        multiext("results/figures/functions", ".svg", ".png", ".html"),
-    log:
-        "results/logs/figures/functions.log",
-    conda:
-        "../../environment.yml"
-    params:
-        experiments=list(targets.shown(CONFIG, "functions")),
-        code=fingerprint("pipeline.figures.functions"),
-    shell:
-        "python -m pipeline.figures.functions --critical {input.critical} --fits {input.fits} --rates {input.rates}"
-        " --experiments {params.experiments} --output-folder results/figures 2> {log}"
+# What some of them take beside the tables.
+FIGURE_OPTIONS = {
+    "critical_sample_size": " ".join(
+        f"--paper {shlex.quote(path)}" for path in PAPER_POINTS
+    ),
+    "noise": f"--spec {shlex.quote(targets.noise_spec(CONFIG))}",
+    "attention": f"--confidence {CONFIG.analysis.confidence}",
+}
 
 
-rule figure_sparsity:
-    input:
-        critical=rules.critical_sample_size.output[0],
-        rates=rules.success_rates.output[0],
-    output:
-        multiext("results/figures/sparsity", ".svg", ".png", ".html"),
-    log:
-        "results/logs/figures/sparsity.log",
-    conda:
-        "../../environment.yml"
-    params:
-        experiments=list(targets.shown(CONFIG, "sparsity")),
-        code=fingerprint("pipeline.figures.sparsity"),
-    shell:
-        "python -m pipeline.figures.sparsity --critical {input.critical} --rates {input.rates}"
-        " --experiments {params.experiments} --output-folder results/figures 2> {log}"
+for figure, tables in FIGURE_TABLES.items():
+
+    rule:
+        name:
+            f"figure_{figure}"
+        input:
+            **tables,
+            paper=PAPER_POINTS if figure == "critical_sample_size" else [],
+        output:
+            multiext(f"results/figures/{figure}", ".svg", ".png", ".html"),
+        log:
+            f"results/logs/figures/{figure}.log",
+        conda:
+            "../../environment.yml"
+        params:
+            figure=figure,
+            experiments=list(targets.shown(CONFIG, figure)),
+            tables=" ".join(f"--{name} {path}" for name, path in tables.items()),
+            options=FIGURE_OPTIONS.get(figure, ""),
+            code=fingerprint(f"pipeline.figures.{figure}"),
+        shell:
+            "python -m pipeline.figures.{params.figure} {params.tables} {params.options}"
+            " --experiments {params.experiments} --output-folder results/figures 2> {log}"
 
 
-rule figure_noise:
-    input:
-        critical=rules.critical_sample_size.output[0],
-        rates=rules.success_rates.output[0],
-    output:
-        multiext("results/figures/noise", ".svg", ".png", ".html"),
-    log:
-        "results/logs/figures/noise.log",
-    conda:
-        "../../environment.yml"
-    params:
-        experiments=list(targets.shown(CONFIG, "noise")),
-        spec=targets.noise_spec(CONFIG),
-        code=fingerprint("pipeline.figures.noise"),
-    shell:
-        "python -m pipeline.figures.noise --spec {params.spec:q} --critical {input.critical} --rates {input.rates}"
-        " --experiments {params.experiments} --output-folder results/figures 2> {log}"
-
-
-rule figure_success_heatmap:
-    input:
-        rates=rules.success_rates.output[0],
-        critical=rules.critical_sample_size.output[0],
-    output:
-        multiext("results/figures/success_heatmap", ".svg", ".png", ".html"),
-    log:
-        "results/logs/figures/success_heatmap.log",
-    conda:
-        "../../environment.yml"
-    params:
-        experiments=list(targets.shown(CONFIG, "success_heatmap")),
-        code=fingerprint("pipeline.figures.success_heatmap"),
-    shell:
-        "python -m pipeline.figures.success_heatmap --rates {input.rates} --critical {input.critical}"
-        " --experiments {params.experiments} --output-folder results/figures 2> {log}"
-
-
-rule figure_learning_curves:
-    input:
-        curves=rules.learning_curves_table.output[0],
-    output:
-        multiext("results/figures/learning_curves", ".svg", ".png", ".html"),
-    log:
-        "results/logs/figures/learning_curves.log",
-    conda:
-        "../../environment.yml"
-    params:
-        experiments=list(targets.shown(CONFIG, "learning_curves")),
-        code=fingerprint("pipeline.figures.learning_curves"),
-    shell:
-        "python -m pipeline.figures.learning_curves --curves {input.curves}"
-        " --experiments {params.experiments} --output-folder results/figures 2> {log}"
-
-
-rule figure_learners:
-    input:
-        critical=rules.critical_sample_size.output[0],
-        rates=rules.success_rates.output[0],
-    output:
-        multiext("results/figures/learners", ".svg", ".png", ".html"),
-    log:
-        "results/logs/figures/learners.log",
-    conda:
-        "../../environment.yml"
-    params:
-        experiments=list(targets.shown(CONFIG, "learners")),
-        code=fingerprint("pipeline.figures.learners"),
-    shell:
-        "python -m pipeline.figures.learners --critical {input.critical} --rates {input.rates}"
-        " --experiments {params.experiments} --output-folder results/figures 2> {log}"
+# Of runs on fresh samples, if there are any.
+TRANSITIONS = (
+    {
+        "transitions": rules.transitions.output[0],
+        "growth": rules.transition_fits.output[0],
+    }
+    if CONFIG.online
+    else {}
+)
 
 
 rule summary:
     input:
+        **TRANSITIONS,
         critical=rules.critical_sample_size.output[0],
         fits=rules.scaling_fits.output[0],
         runs=rules.runs_table.output[0],
@@ -152,7 +95,8 @@ rule summary:
                 "confidence": CONFIG.analysis.confidence,
             }
         ),
+        transitions=" ".join(f"--{name} {path}" for name, path in TRANSITIONS.items()),
         code=fingerprint("pipeline.jobs.summarise"),
     shell:
         "python -m pipeline.jobs.summarise --spec {params.spec:q} --critical {input.critical} --fits {input.fits}"
-        " --runs {input.runs} --output {output} --log {log}"
+        " --runs {input.runs} {params.transitions} --output {output} --log {log}"

@@ -100,16 +100,29 @@ class DeepTransformer(AutogradModel):
 
     def logits(self, p: ParameterStack, samples: Tensor) -> Tensor:
         """Logits of P(label = 1), [R, n]; samples bool [R or 1, n, T]. Many samples are taken piece by piece."""
-        size = max(1, MAX_EVALUATED // (p.runs * self.floats_per_sample))
-        return torch.cat([self.forward(p, piece, None) for piece in samples.split(size, 1)], 1)
+        return torch.cat([self.forward(p, piece, None) for piece in self._pieces(p, samples)], 1)
+
+    def attention(self, p: ParameterStack, inputs: Tensor) -> Tensor:
+        """[CLS]'s attention weights in the last layer, means over N packed samples, float64 [R, H, T]."""
+        samples = self.encode(inputs.unsqueeze(0), p.flat.dtype)
+        return sum(self._cls_weights(p, piece) for piece in self._pieces(p, samples)) / len(inputs)
+
+    def _pieces(self, p: ParameterStack, samples: Tensor) -> Sequence[Tensor]:
+        return samples.split(max(1, MAX_EVALUATED // (p.runs * self.floats_per_sample)), 1)
+
+    def _cls_weights(self, p: Parameters, samples: Tensor) -> Tensor:
+        """[CLS]'s attention weights for the positions in the last layer, sums over the samples."""
+        x = self._embed(p, samples)
+        for layer in range(1, self.layers):
+            x = self._layer(p, x, layer, None)
+        weights = self._weights(p, _norm(p, f"layer{self.layers}_attention", x), self.layers)
+        return weights[:, :, :, 0, 1:].sum(1, dtype=torch.float64)
 
     def forward(self, p: Parameters, samples: Tensor, noise: Noise | None) -> Tensor:
         """Logits [R, n]; without noise no dropout."""
         x = dropped(self._embed(p, samples), "embedding", self.dropout.embedding, noise)
         for layer in range(1, self.layers + 1):
-            attended = self._attend(p, _norm(p, f"layer{layer}_attention", x), layer, noise)
-            x = x[:, :, : attended.shape[2]] + attended
-            x = x + self._mlp(p, _norm(p, f"layer{layer}_mlp", x), layer, noise)
+            x = self._layer(p, x, layer, noise)
         return _linear(p, "readout", _norm(p, "final", x)).flatten(1)
 
     def _embed(self, p: Parameters, bits: Tensor) -> Tensor:
@@ -119,17 +132,25 @@ class DeepTransformer(AutogradModel):
         cls = (p["cls"] + p["cls_position"])[:, None, None].expand(-1, tokens.shape[1], -1, -1)
         return torch.cat([cls, tokens], 2)
 
+    def _layer(self, p: Parameters, x: Tensor, layer: int, noise: Noise | None) -> Tensor:
+        """Attention and MLP, [R, n, T + 1, d] -> [R, n, Q, d]."""
+        attended = self._attend(p, _norm(p, f"layer{layer}_attention", x), layer, noise)
+        x = x[:, :, : attended.shape[2]] + attended
+        return x + self._mlp(p, _norm(p, f"layer{layer}_mlp", x), layer, noise)
+
     def _attend(self, p: Parameters, x: Tensor, layer: int, noise: Noise | None) -> Tensor:
         """Multi-head self-attention, [R, n, T + 1, d] -> [R, n, Q, d]."""
-        name = f"layer{layer}_"
-        queries = x if layer < self.layers else x[:, :, :1]
-        query = self._by_head(_linear(p, f"{name}query", queries)) / math.sqrt(self.width / self.heads)
-        key = self._by_head(linear(x, p[f"{name}key_weight"]))
-        value = self._by_head(_linear(p, f"{name}value", x))
-        weights = (query @ key.mT).softmax(-1)
-        weights = dropped(weights, f"attention{layer}", self.dropout.attention, noise)
-        out = _linear(p, f"{name}out", (weights @ value).transpose(2, 3).flatten(3))
+        weights = dropped(self._weights(p, x, layer), f"attention{layer}", self.dropout.attention, noise)
+        value = self._by_head(_linear(p, f"layer{layer}_value", x))
+        out = _linear(p, f"layer{layer}_out", (weights @ value).transpose(2, 3).flatten(3))
         return dropped(out, f"attention_residual{layer}", self.dropout.residual, noise)
+
+    def _weights(self, p: Parameters, x: Tensor, layer: int) -> Tensor:
+        """Softmax weights, [R, n, T + 1, d] -> [R, n, H, Q, T + 1]."""
+        queries = x if layer < self.layers else x[:, :, :1]
+        query = self._by_head(_linear(p, f"layer{layer}_query", queries)) / math.sqrt(self.width / self.heads)
+        key = self._by_head(linear(x, p[f"layer{layer}_key_weight"]))
+        return (query @ key.mT).softmax(-1)
 
     def _by_head(self, x: Tensor) -> Tensor:
         """[R, n, tokens, d] -> [R, n, H, tokens, d / H], a view."""

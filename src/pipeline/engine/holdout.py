@@ -13,10 +13,18 @@ BLOCK = 250  # samples judged at once; also how many an evaluation sees before i
 
 
 class Verdict(NamedTuple):
-    """Of each run: its accuracy, float64 [R], and whether it is the one that success takes, bool [R]."""
+    """The verdict on R runs.
+
+    Attributes:
+        accuracy: share of the samples seen that a run gets right, float64 [R].
+        reached: whether the accuracy is the one that success takes, bool [R].
+        correlation: mean over the samples seen of (2y - 1) · tanh(logit / 2), the product of the label's sign and its
+            predicted mean, float64 [R].
+    """
 
     accuracy: Tensor
     reached: Tensor
+    correlation: Tensor
 
 
 class Holdout:
@@ -38,7 +46,7 @@ class Holdout:
         """Judges each run of a stack.
 
         The holdout is gone through block by block. Unless ``exhaustive``, a run that has already made more errors
-        than the success rule allows is judged no further: the verdict is exact, and its accuracy is that on the
+        than the success rule allows is judged no further: the verdict is exact, and its means are those over the
         samples seen until then.
 
         Args:
@@ -48,12 +56,14 @@ class Holdout:
             exhaustive: judge every run on all N samples.
         """
         errors, seen = torch.zeros_like(runs), torch.zeros_like(runs)
+        agreement = torch.zeros_like(runs, dtype=torch.float64)
         pending = torch.arange(len(runs), device=runs.device)
         for start in range(0, self.size, BLOCK):
             stop = min(start + BLOCK, self.size)
             encoded = model.encode(self.inputs[None, start:stop], parameters.flat.dtype)
             logits, labels = model.logits(parameters, encoded), self.labels[runs[pending], start:stop]
             errors[pending] += (~torch.where(labels, logits > 0, logits <= 0)).sum(1)  # NaN is right for no label
+            agreement[pending] += torch.where(labels, logits, -logits).double().div(2).tanh().sum(1)
             seen[pending] = stop
             in_reach = errors[pending] <= self.allowed_errors
             if exhaustive or in_reach.all():
@@ -61,4 +71,4 @@ class Holdout:
             if not in_reach.any():
                 break
             pending, parameters = pending[in_reach], parameters.select(in_reach)
-        return Verdict(1 - errors.double() / seen, errors <= self.allowed_errors)
+        return Verdict(1 - errors.double() / seen, errors <= self.allowed_errors, agreement / seen)

@@ -1,7 +1,7 @@
 """What an architecture must offer to be trained as a stack."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -36,6 +36,7 @@ class StackedModel(Protocol):
         """Mean cross-entropy of each run, [R], for labels [R, n] in {0, 1}, with dropout; writes its gradients."""
 
 
+@runtime_checkable
 class AttentionModel(StackedModel, Protocol):
     """A stacked model with attention heads, whose weights can be told apart."""
 
@@ -46,3 +47,9 @@ class AttentionModel(StackedModel, Protocol):
     @property
     def attention_weights(self) -> Sequence[tuple[str, str, str]]:
         """Names of each layer's query, key and value weights, each [d, d] with the heads' rows in order."""
+
+    def attention(self, parameters: ParameterStack, inputs: Tensor) -> Tensor:
+        """[CLS]'s attention weights in the last layer, without dropout: means over samples, float64 [R, H, T].
+
+        The N samples are shared by the runs and packed, uint8 [N, ⌈T/8⌉]. [CLS]'s weight for itself is left out.
+        """

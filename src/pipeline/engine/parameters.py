@@ -38,6 +38,11 @@ class ParameterStack:
         """The chosen runs (an index [R']) in a buffer of their own."""
         return self.like(torch.cat([view[runs].flatten() for view in self._views.values()]))
 
+    def norms(self) -> Tensor:
+        """The 2-norm of all parameters of each run together, float64 [R]."""
+        squares = (view.square().flatten(1).sum(1, dtype=torch.float64) for view in self._views.values())
+        return sum(squares).sqrt()
+
     @classmethod
     def stack(cls, shapes: Shapes, runs: Sequence[Mapping[str, Tensor]]) -> "ParameterStack":
         """Stacks the runs' own parameters, each a mapping from every name to a tensor of that name's shape."""

@@ -21,6 +21,7 @@ from pipeline.engine.norm_bound import bound_norms
 from pipeline.engine.optimisers import StackedOptimiser
 from pipeline.engine.parameters import ParameterStack
 from pipeline.engine.protocol import Protocol
+from pipeline.engine.recording import Recorder
 from pipeline.engine.schedule import learning_rates
 from pipeline.randomness import Stream
 from pipeline.results import RunResult
@@ -36,6 +37,7 @@ class Training:
         batches: what the R runs are trained on.
         holdout: the holdout of the R runs.
         runs: their coordinates, which name what dropout draws.
+        recorder: records what the protocol asks for beyond the learning curves; None: it asks for nothing.
 
     Attributes:
         step: steps made so far.
@@ -51,8 +53,10 @@ class Training:
         batches: Batches,
         holdout: Holdout,
         runs: Sequence[Coordinates],
+        recorder: Recorder | None = None,
     ) -> None:
         self.model, self.protocol, self.batches, self.holdout = model, protocol, batches, holdout
+        self.recorder = recorder
         self.seeds = [_dropout_seeds(run, protocol) for run in runs]
         self.step = 0
         self.active = torch.arange(len(runs), device=parameters.flat.device)
@@ -109,14 +113,17 @@ class Training:
 
     def _evaluate(self, losses: Tensor) -> None:
         stops_early, last = self.protocol.success.when == "any", self.step == self.protocol.max_steps
-        verdict = self.holdout.judge(
-            self.model, self.optimiser.parameters, self.active, exhaustive=last or not stops_early
-        )
+        exhaustive = last or not stops_early or "progress" in self.protocol.record
+        verdict = self.holdout.judge(self.model, self.optimiser.parameters, self.active, exhaustive=exhaustive)
         reached = verdict.reached if stops_early or last else torch.zeros_like(verdict.reached)
         rows = (tensor.tolist() for tensor in (self.active, losses, verdict.accuracy, reached))
         for run, *evaluation in zip(*rows, strict=True):
             self.results[run].record(self.step, *evaluation)
-        self._keep((~reached & losses.isfinite()).nonzero().flatten())
+        finite = losses.isfinite()
+        if self.recorder:
+            ended = finite & (reached | last)
+            self.recorder.record(self.optimiser.parameters, self.active, verdict.correlation, ended, self.results)
+        self._keep((~reached & finite).nonzero().flatten())
 
     def _keep(self, runs: Tensor) -> None:
         """Drops all active runs but the chosen ones (an index)."""

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from pipeline.engine import initialisation
 from pipeline.engine.attention import FusedAttention, PlainAttention, attend
+from pipeline.engine.attention_weights import mean_attention
 from pipeline.engine.dropout import NO_DROPOUT, Dropout, Noise
 from pipeline.engine.layers import AffineLinear, Normalised
 from pipeline.engine.parameters import ParameterStack, Shapes
@@ -110,6 +111,10 @@ class Transformer:
     def logits(self, p: ParameterStack, samples: Tensor) -> Tensor:
         """Logits of P(label = 1), [R, n]; packed samples of R runs, or of 1 if all runs share them."""
         return self._forward(p, samples, None)[0]
+
+    def attention(self, p: ParameterStack, inputs: Tensor) -> Tensor:
+        """[CLS]'s attention weights, means over N packed samples that all runs share, float64 [R, H, T]."""
+        return mean_attention(p, self.heads, inputs)
 
     def loss_and_gradients(
         self, p: ParameterStack, samples: Tensor, labels: Tensor, gradients: ParameterStack, noise: Noise

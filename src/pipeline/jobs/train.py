@@ -22,6 +22,7 @@ from pipeline.engine.memory import keep_freed_memory
 from pipeline.engine.model import StackedModel
 from pipeline.engine.models import build_model
 from pipeline.engine.protocol import Protocol
+from pipeline.engine.recording import Recorder
 from pipeline.engine.stacking import runs_per_stack
 from pipeline.engine.training import Training
 from pipeline.fingerprint import fingerprint
@@ -91,7 +92,9 @@ def begin(
     tensors = (torch.tensor(array, device=device) for array in (holdout.data, labels))
     judge = Holdout(*tensors, protocol.success.accuracy)
     source = choose_batches(protocol, model, sets, runs, parameters.flat.dtype, device)
-    return Training(model, protocol, parameters, source, judge, runs)
+    supports = torch.tensor(np.stack([one.support for one in sets]), dtype=torch.int64, device=device)
+    recorder = Recorder(protocol, model, parameters, judge, supports, runs) if protocol.record else None
+    return Training(model, protocol, parameters, source, judge, runs, recorder)
 
 
 class Progress:
