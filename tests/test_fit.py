@@ -17,7 +17,7 @@ from pipeline.sampling import draw_holdout
 from pipeline.storage import read_frame, read_table
 
 CELL = {"function": "and", "k": 3, "T": 12, "n": 25}
-DATA = {"reject_ambiguous": False, "max_redraws": 0}
+DATA = {"reject_ambiguous": False, "max_redraws": 0, "label_noise": 0.0, "feature_noise": 0.0}
 
 
 def spec_of(kind: str) -> dict:
