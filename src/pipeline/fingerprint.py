@@ -1,9 +1,10 @@
 """What a job's code does, as a short hash: the workflow reruns a job when it changes, and only then.
 
 The hash covers a module and everything of this package that it imports, directly or not, as syntax trees without
-docstrings; of a module with C code (a file of its name that ends in .c) that code too, with the headers beside it that it
-includes, without comments. So comments, docstrings, formatting and mere touching change nothing, while any change of the
-code does. A job that uses one entry of a registry (a module's dict of named entries) does not depend on the others.
+docstrings; of a module with C code (a file of its name that ends in .c) that code too, with the headers beside it that
+it includes, without comments. So comments, docstrings, formatting and mere touching change nothing, while any change
+of the code does. A job that uses one entry of a registry (a module's dict of named entries) does not depend on the
+others.
 """
 
 import ast

@@ -46,19 +46,17 @@ static parameters of_run(REAL *flat, int64_t R, int64_t r, int64_t T) {
 
 /* What follows from the weights alone: the query folded into the keys, LayerNorm gains into the weights behind them. */
 typedef struct {
-  vector start, normalised, affine, query; /* [CLS]'s embedding, normalised, with gain and bias, and its query */
-  REAL scale;                              /* of [CLS]'s LayerNorm */
-  vector scores[HEADS];                    /* from a token to its scores, before the gain */
-  vector projection[COLUMNS];              /* from a token to its row, and its transpose */
-  row transposed[WIDTH];
-  row cls;                                 /* [CLS]'s row */
-  vector constant;                         /* what the LayerNorm's and the values' biases add to all values */
+  row transposed[WIDTH], cls;               /* of the projection, and [CLS]'s row */
+  vector projection[COLUMNS];               /* from a token to its row */
+  vector scores[HEADS];                     /* from a token to its scores, before the gain */
+  vector start, normalised, affine, query;  /* [CLS]'s embedding, normalised, with gain and bias, and its query */
+  vector constant;                          /* what the LayerNorm's and the values' biases add to all values */
   vector out[WIDTH], out_transposed[WIDTH]; /* channels of attention as in a row */
   vector mlp_in[MLP_WIDTH];
   hidden mlp_in_transposed[WIDTH], mlp_in_offset;
   vector mlp_out_transposed[MLP_WIDTH];
   vector readout;
-  REAL readout_offset;
+  REAL scale, readout_offset; /* of [CLS]'s LayerNorm; of the logits */
 } folded;
 
 typedef REAL of_bits[2];
@@ -78,18 +76,18 @@ typedef struct {
 } scratch;
 
 enum { LINE = 64 }; /* bytes of a cache line */
-#define ALIGNED(type, count) ((sizeof(type) * (count) + LINE - 1) / LINE * LINE)
+#define SIZE(type, count) ((sizeof(type) * (count) + LINE - 1) / LINE * LINE)
 
 /* In one piece, to be freed at f; without memory f is NULL. */
 static scratch allocate(int64_t T, int64_t n) {
   scratch s = {0};
   size_t size = 0;
-#define ADD(type, name, count) size += ALIGNED(type, count);
+#define ADD(type, name, count) size += SIZE(type, count);
   SCRATCH(ADD)
 #undef ADD
   char *memory = aligned_alloc(LINE, size);
   if (!memory) return s;
-#define PLACE(type, name, count) s.name = (type *)memory, memory += ALIGNED(type, count);
+#define PLACE(type, name, count) s.name = (type *)memory, memory += SIZE(type, count);
   SCRATCH(PLACE)
 #undef PLACE
   return s;
@@ -104,6 +102,15 @@ typedef struct {
 } masks;
 
 /* ---- folding ---- */
+
+/* Rows in the order of attention's channels, [H, d / H], to that of a row of the table, and back. */
+static void by_channel(const vector *rows, vector *channels) {
+  EACH(h, HEADS) EACH(j, PER_HEAD) memcpy(channels[j * HEADS + h], rows[h * PER_HEAD + j], sizeof(vector));
+}
+
+static void by_head(const vector *channels, vector *rows) {
+  EACH(h, HEADS) EACH(j, PER_HEAD) memcpy(rows[h * PER_HEAD + j], channels[j * HEADS + h], sizeof(vector));
+}
 
 static void fold_attention(const parameters *p, folded *f) {
   const REAL *gain = p->attention_norm_gain, *bias = p->attention_norm_bias;
@@ -126,7 +133,6 @@ static void fold_attention(const parameters *p, folded *f) {
       f->scores[h][i] += p->key_weight[o][i] * q;
       f->projection[c][i] = p->value_weight[o][i] * gain[i];
     }
-    EACH(i, WIDTH) f->out[i][c] = f->out_transposed[c][i] = p->out_weight[i][o];
   }
   EACH(h, HEADS) EACH(i, WIDTH) {
     f->scores[h][i] /= (REAL)sqrt(PER_HEAD);
@@ -139,6 +145,9 @@ static void fold_attention(const parameters *p, folded *f) {
     f->cls[c] = sum;
   }
   transpose(COLUMNS, WIDTH, *f->projection, *f->transposed);
+  transpose(WIDTH, WIDTH, *p->out_weight, *f->out);
+  by_channel(f->out, f->out_transposed);
+  transpose(WIDTH, WIDTH, *f->out_transposed, *f->out);
 }
 
 static void fold_mlp(const parameters *p, folded *f) {
@@ -156,6 +165,21 @@ static void fold_mlp(const parameters *p, folded *f) {
   EACH(i, WIDTH) {
     f->readout[i] = p->readout_weight[i] * p->final_norm_gain[i];
     f->readout_offset += p->readout_weight[i] * p->final_norm_bias[i];
+  }
+}
+
+/* From the gradients of an output channel's query, value row and constant: those of the weights behind them. */
+APART void channel_backward(REAL d_query, const REAL *restrict d_value, REAL d_constant, const REAL *restrict gain,
+                            const REAL *restrict bias, const REAL *restrict query_weight,
+                            const REAL *restrict value_weight, const REAL *restrict affine, REAL *restrict d_affine,
+                            REAL *restrict d_gain, REAL *restrict d_bias, REAL *restrict d_query_weight,
+                            REAL *restrict d_value_weight) {
+  EACH(i, WIDTH) {
+    d_gain[i] += d_value[i] * value_weight[i];
+    d_bias[i] += d_constant * value_weight[i];
+    d_affine[i] += d_query * query_weight[i];
+    d_value_weight[i] = d_value[i] * gain[i] + d_constant * bias[i];
+    d_query_weight[i] = d_query * affine[i];
   }
 }
 
@@ -184,19 +208,15 @@ static void fold_attention_backward(const parameters *p, const folded *f, vector
     }
     EACH(j, PER_HEAD) {
       int64_t o = h * PER_HEAD + j, c = j * HEADS + h;
-      REAL d_query = 0, d_k = d_constant[c];
-      EACH(i, WIDTH) d_query += d_score[i] * p->key_weight[o][i];
+      REAL d_query = 0;
       EACH(i, WIDTH) {
-        REAL d_value = d_projection[c][i], value = p->value_weight[o][i];
-        d_gain[i] += d_value * value;
-        d_bias[i] += d_k * value;
-        d_affine[i] += d_query * p->query_weight[o][i];
-        g->value_weight[o][i] = d_value * gain[i] + d_k * bias[i];
+        d_query += d_score[i] * p->key_weight[o][i];
         g->key_weight[o][i] = d_score[i] * f->query[o];
-        g->query_weight[o][i] = d_query * f->affine[i];
       }
+      channel_backward(d_query, d_projection[c], d_constant[c], gain, bias, p->query_weight[o], p->value_weight[o],
+                       f->affine, d_affine, d_gain, d_bias, g->query_weight[o], g->value_weight[o]);
       g->query_bias[o] = d_query;
-      g->value_bias[o] = d_k;
+      g->value_bias[o] = d_constant[c];
     }
   }
   EACH(i, WIDTH) {
@@ -211,30 +231,27 @@ static void fold_attention_backward(const parameters *p, const folded *f, vector
 
 /* ---- attention ---- */
 
-/* LayerNorm factors [.][2], scores [.][2] and the largest score of all, for some positions. One pass over an embedding:
-   its mean is small beside its spread, since LayerNorm gives it no gradient, so E[x^2] - E[x]^2 loses no digits. */
-static void score(int64_t positions, const vector *restrict embedding, const row *restrict products, const row *by_bit,
-                  const vector *bits, of_bits *restrict factor, heads_of_bits *restrict scores,
-                  REAL *restrict largest) {
-  REAL of_bit[2] = {0, 0};
-  EACH(b, 2) EACH(c, WIDTH) of_bit[b] += bits[b][c] * bits[b][c];
-  EACH(t, positions) {
-    REAL sum = 0, squares = 0, dots[2] = {0, 0};
-    EACH(c, WIDTH) {
-      REAL x = embedding[t][c];
-      sum += x, squares += x * x;
-      dots[0] += x * bits[0][c], dots[1] += x * bits[1][c];
-    }
-    EACH(b, 2) {
-      REAL variance = (squares - sum * sum / WIDTH + 2 * dots[b] + of_bit[b]) / WIDTH;
-      REAL f = 1 / (REAL)sqrt(variance + EPSILON);
-      EACH(h, HEADS) {
-        REAL s = f * (products[t][WIDTH + h] + by_bit[b][WIDTH + h]);
-        scores[t][b][h] = s;
-        largest[h] = s > largest[h] ? s : largest[h];
-      }
-      factor[t][b] = f;
-    }
+/* A token's scores; keeps the largest. */
+APART void score(REAL factor, const REAL *restrict by_position, const REAL *restrict by_bit, REAL *restrict scores,
+                 REAL *restrict largest) {
+  EACH(h, HEADS) {
+    scores[h] = factor * (by_position[h] + by_bit[h]);
+    largest[h] = scores[h] > largest[h] ? scores[h] : largest[h];
+  }
+}
+
+/* The factors of the LayerNorms of a position's two tokens. One pass over an embedding: its mean is small beside its
+   spread, since LayerNorm gives it no gradient, so E[x^2] - E[x]^2 loses no digits. */
+static void factors(const REAL *restrict embedding, const vector *restrict bits, const REAL *of_bit, REAL *factor) {
+  REAL sum = 0, squares = 0, dots[2] = {0, 0};
+  EACH(c, WIDTH) {
+    REAL x = embedding[c];
+    sum += x, squares += x * x;
+    dots[0] += x * bits[0][c], dots[1] += x * bits[1][c];
+  }
+  EACH(b, 2) {
+    REAL variance = (squares - sum * sum / WIDTH + 2 * dots[b] + of_bit[b]) / WIDTH;
+    factor[b] = 1 / (REAL)sqrt(variance + EPSILON);
   }
 }
 
@@ -275,25 +292,34 @@ static void distribute(row *restrict table, row (*restrict rows)[2]) {
   }
 }
 
-/* Adds to each sample's sums the rows of its tokens. */
-static void sum_tokens(int64_t T, int64_t n, const row *products, const of_bits *factor, heads_of_bits *weights,
+/* The tables of a byte's two patterns, high and low, for the positions from t. */
+static void tabulate_byte(int64_t T, int64_t t, const row *products, const of_bits *factor,
+                          const heads_of_bits *weights, row (*restrict tables)[16]) {
+  row rows[8][2];
+  EACH(q, 8) EACH(b, 2) {
+    if (t + q < T)
+      weigh(products[t + q], products[T + b], factor[t + q][b], weights[t + q][b], rows[q][b]);
+    else
+      memset(rows[q][b], 0, sizeof(row));
+  }
+  tabulate(rows, tables[0]);
+  tabulate(rows + 4, tables[1]);
+}
+
+/* Adds to each sample's sums the rows of its tokens, two bytes at a time to go through the sums less often. */
+static void sum_tokens(int64_t T, int64_t n, const row *products, const of_bits *factor, const heads_of_bits *weights,
                        const uint8_t *bits, row *restrict sums) {
   int64_t G = (T + 7) / 8;
-  EACH(g, G) {
-    row rows[8][2], high[16], low[16];
-    EACH(q, 8) EACH(b, 2) {
-      int64_t t = 8 * g + q;
-      if (t < T)
-        weigh(products[t], products[T + b], factor[t][b], weights[t][b], rows[q][b]);
-      else
-        memset(rows[q][b], 0, sizeof(row));
-    }
-    tabulate(rows, high);
-    tabulate(rows + 4, low);
+  for (int64_t g = 0; g < G; g += 2) {
+    row tables[4][16];
+    int64_t next = g + 1 < G ? 1 : 0; /* behind the last byte comes itself, with rows of zeros */
+    tabulate_byte(T, 8 * g, products, factor, weights, tables);
+    tabulate_byte(T, 8 * g + 8, products, factor, weights, tables + 2);
     EACH(i, n) {
-      uint8_t byte = bits[i * G + g];
-      const REAL *restrict x = high[byte >> 4], *restrict y = low[byte & 15];
-      EACH(c, COLUMNS) sums[i][c] += x[c] + y[c];
+      uint8_t first = bits[i * G + g], second = bits[i * G + g + next];
+      const REAL *restrict a = tables[0][first >> 4], *restrict b = tables[1][first & 15];
+      const REAL *restrict c = tables[2][second >> 4], *restrict d = tables[3][second & 15];
+      EACH(j, COLUMNS) sums[i][j] += (a[j] + b[j]) + (c[j] + d[j]);
     }
   }
 }
@@ -303,12 +329,19 @@ static void attend(int64_t T, int64_t n, const vector *embedding, const uint8_t 
   const folded *f = s->f;
   heads shift;
   memcpy(shift, f->cls + WIDTH, sizeof(heads));
-  EACH(b, 2) centre(embedding[T + b], s->bits[b]);
+  REAL of_bit[2] = {0, 0};
+  EACH(b, 2) {
+    centre(embedding[T + b], s->bits[b]);
+    EACH(c, WIDTH) of_bit[b] += s->bits[b][c] * s->bits[b][c];
+  }
   product_to_rows(2, WIDTH, (matrix){embedding[T], WIDTH, 1}, *f->transposed, s->products[T]);
   for (int64_t t = 0; t < T; t += BLOCK) {
     int64_t positions = T - t < BLOCK ? T - t : BLOCK;
     product_to_rows(positions, WIDTH, (matrix){embedding[t], WIDTH, 1}, *f->transposed, s->products[t]);
-    score(positions, embedding + t, s->products + t, s->products + T, s->bits, s->factor + t, s->weights + t, shift);
+    for (int64_t u = t; u < t + positions; u++) {
+      factors(embedding[u], s->bits, of_bit, s->factor[u]);
+      EACH(b, 2) score(s->factor[u][b], s->products[u] + WIDTH, s->products[T + b] + WIDTH, s->weights[u][b], shift);
+    }
   }
   EACH(h, HEADS) shift[h] -= HEADROOM;
   EACH(t, T) EACH(b, 2) EACH(h, HEADS) s->weights[t][b][h] = EXP(s->weights[t][b][h] - shift[h]);
@@ -326,25 +359,31 @@ static void attend(int64_t T, int64_t n, const vector *embedding, const uint8_t 
   }
 }
 
-/* From the gradient of a token's row [w * v; w]: adds that of its columns before the factor to d_columns and returns
-   that of the factor. */
-static REAL weigh_backward(const REAL *restrict d_row, const REAL *restrict by_position, const REAL *restrict by_bit,
-                           REAL factor, const REAL *restrict weights, REAL *restrict d_columns) {
-  heads along = {0}, scale;
-  REAL d_factor = 0;
-  EACH(h, HEADS) scale[h] = weights[h] * factor;
+/* From the gradients of the rows [w * v; w] of a position's two tokens: replaces the products by their gradient and the
+   factors by the variances' gradients times 2 / d; adds to the bits' gradient. */
+APART void weigh_backward(const row *restrict d_rows, const row *restrict by_bit, const heads *restrict weights,
+                          REAL *restrict factor, REAL *restrict products, row *restrict d_by_bit) {
+  heads along[2] = {{0}, {0}}, scale[2], d_score[2];
+  REAL zero = factor[0], one = factor[1], d_zero = 0, d_one = 0;
+  EACH(h, HEADS) scale[0][h] = weights[0][h] * zero, scale[1][h] = weights[1][h] * one;
   EACH(j, PER_HEAD) EACH(h, HEADS) {
     int64_t c = j * HEADS + h;
-    along[h] += d_row[c] * (by_position[c] + by_bit[c]);
-    d_columns[c] += d_row[c] * scale[h];
+    REAL d0 = d_rows[0][c] * scale[0][h], d1 = d_rows[1][c] * scale[1][h];
+    along[0][h] += d_rows[0][c] * (products[c] + by_bit[0][c]);
+    along[1][h] += d_rows[1][c] * (products[c] + by_bit[1][c]);
+    d_by_bit[0][c] += d0, d_by_bit[1][c] += d1, products[c] = d0 + d1;
   }
   EACH(h, HEADS) {
     int64_t c = WIDTH + h;
-    REAL d_score = (d_row[c] + along[h] * factor) * weights[h];
-    d_factor += weights[h] * along[h] + d_score * (by_position[c] + by_bit[c]);
-    d_columns[c] += d_score * factor;
+    d_score[0][h] = (d_rows[0][c] + along[0][h] * zero) * weights[0][h];
+    d_score[1][h] = (d_rows[1][c] + along[1][h] * one) * weights[1][h];
+    d_zero += weights[0][h] * along[0][h] + d_score[0][h] * (products[c] + by_bit[0][c]);
+    d_one += weights[1][h] * along[1][h] + d_score[1][h] * (products[c] + by_bit[1][c]);
+    d_score[0][h] *= zero, d_score[1][h] *= one;
+    d_by_bit[0][c] += d_score[0][h], d_by_bit[1][c] += d_score[1][h], products[c] = d_score[0][h] + d_score[1][h];
   }
-  return d_factor;
+  factor[0] = -d_zero * zero * zero * zero / WIDTH; /* the factor is variance^(-1/2) */
+  factor[1] = -d_one * one * one * one / WIDTH;
 }
 
 /* The gradients of the rows of a byte's positions, rows[position][bit], from those of the samples' sums. */
@@ -363,24 +402,6 @@ static void collect(int64_t n, const row *restrict d_sums, const uint8_t *bits, 
   distribute(low, rows + 4);
 }
 
-/* Replaces a position's products by their gradient and its factors by the variances' gradients times 2 / d; adds to the
-   bits' gradient. */
-static void position_backward(row *rows, const row *by_bit, REAL *factor, heads *weights, REAL *products,
-                              row *d_by_bit) {
-  row d_columns = {0};
-  EACH(b, 2) {
-    row d_column = {0};
-    REAL f = factor[b];
-    REAL d_factor = weigh_backward(rows[b], products, by_bit[b], f, weights[b], d_column);
-    factor[b] = -d_factor * f * f * f / WIDTH; /* the factor is variance^(-1/2) */
-    EACH(c, COLUMNS) {
-      d_columns[c] += d_column[c];
-      d_by_bit[b][c] += d_column[c];
-    }
-  }
-  memcpy(products, d_columns, sizeof(row));
-}
-
 /* Adds to a position's and the bits' gradients what the tokens' variances contribute: 2 / d of the centred token. */
 static void variance_backward(const REAL *embedding, const vector *bits, const REAL *d_variance,
                               REAL *restrict d_embedding, vector *restrict d_bits) {
@@ -397,7 +418,7 @@ static void variance_backward(const REAL *embedding, const vector *bits, const R
 /* The gradients of the samples' sums, in their place; those of [CLS]'s row and the constant. */
 static void normaliser_backward(int64_t n, const vector *d_attended, scratch *s, REAL *d_cls, REAL *d_constant) {
   const folded *f = s->f;
-  row total = {0}, zero = {0};
+  row total = {0};
   EACH(i, n) {
     heads along = {0};
     EACH(j, PER_HEAD) EACH(h, HEADS) {
@@ -410,7 +431,15 @@ static void normaliser_backward(int64_t n, const vector *d_attended, scratch *s,
     EACH(h, HEADS) s->sums[i][WIDTH + h] = -along[h];
     EACH(c, COLUMNS) total[c] += s->sums[i][c];
   }
-  weigh_backward(total, f->cls, zero, 1, s->cls_weights[0], d_cls);
+  EACH(h, HEADS) {
+    REAL along = 0;
+    EACH(j, PER_HEAD) {
+      int64_t c = j * HEADS + h;
+      along += total[c] * f->cls[c];
+      d_cls[c] = total[c] * s->cls_weights[0][h];
+    }
+    d_cls[WIDTH + h] = (total[WIDTH + h] + along) * s->cls_weights[0][h];
+  }
 }
 
 /* From the gradients of the attention outputs, channels as in a row, and of [CLS]'s embedding in the residual stream:
@@ -419,7 +448,7 @@ static void attend_backward(int64_t T, int64_t n, const parameters *p, const vec
                             const uint8_t *bits, scratch *s, parameters *g) {
   int64_t G = (T + 7) / 8;
   row d_cls = {0}, by_bit[2], d_by_bit[2] = {{0}, {0}}, rows[8][2];
-  vector d_constant = {0}, d_bits[2] = {{0}, {0}}, d_projection[COLUMNS];
+  vector d_constant = {0}, d_bits[2] = {{0}, {0}}, d_projection[COLUMNS] ALIGNED;
   normaliser_backward(n, d_attended, s, d_cls, d_constant);
   memcpy(by_bit, s->products[T], sizeof by_bit);
   memset(d_projection, 0, sizeof d_projection);
@@ -429,7 +458,7 @@ static void attend_backward(int64_t T, int64_t n, const parameters *p, const vec
       collect(n, s->sums, bits + (t + u) / 8, G, rows);
       for (int64_t q = 0; q < 8 && u + q < positions; q++) {
         int64_t v = t + u + q;
-        position_backward(rows[q], by_bit, s->factor[v], s->weights[v], s->products[v], d_by_bit);
+        weigh_backward(rows[q], by_bit, s->weights[v], s->factor[v], s->products[v], d_by_bit);
       }
     }
     matrix d = {s->products[t], COLUMNS, 1}, d_transposed = {s->products[t], 1, COLUMNS};
@@ -541,12 +570,13 @@ static void mlp_backward(int64_t n, const parameters *p, masks m, scratch *s, pa
 /* From the gradient of the stream behind attention, in s->residual, to that of [CLS]'s embedding in it; the gradients of
    the attention outputs, in s->mlp_normal. */
 static void out_backward(int64_t n, masks m, scratch *s, parameters *g, REAL *d_start) {
-  vector d_out[WIDTH];
+  vector d_channels[WIDTH] ALIGNED, d_rows[WIDTH] ALIGNED;
   const REAL *d_added = branch(n, *s->residual, (const REAL *)m.attention, *s->final_normal);
   sum_rows(WIDTH, n, *s->residual, d_start);
   sum_rows(WIDTH, n, d_added, g->out_bias);
-  product_to_vectors(WIDTH, n, (matrix){d_added, 1, WIDTH}, *s->attended, *d_out);
-  EACH(i, WIDTH) EACH(h, HEADS) EACH(j, PER_HEAD) g->out_weight[i][h * PER_HEAD + j] = d_out[i][j * HEADS + h];
+  product_to_vectors(WIDTH, n, (matrix){*s->attended, 1, WIDTH}, d_added, *d_channels);
+  by_head(d_channels, d_rows);
+  transpose(WIDTH, WIDTH, *d_rows, *g->out_weight);
   product_to_vectors(n, WIDTH, (matrix){d_added, WIDTH, 1}, *s->f->out, *s->mlp_normal);
 }
 

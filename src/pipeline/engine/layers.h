@@ -9,6 +9,8 @@
 
 #define EACH(i, count) for (int64_t i = 0; i < (count); i++)
 #define INLINE static inline __attribute__((always_inline))
+#define ALIGNED __attribute__((aligned(LANES * sizeof(REAL)))) /* as vectors are: one across two cache lines takes twice as long */
+#define APART static __attribute__((noinline)) /* a loop of its own is turned into vectors, in others it may be unrolled */
 #define EPSILON ((REAL)1e-5) /* of LayerNorm, torch.nn's default */
 
 /* Bytes of a vector, and how many of them a tile of ROWS rows takes: its sums, a row of the right factor and a number of
@@ -31,7 +33,7 @@ typedef REAL lanes __attribute__((vector_size(LANES * sizeof(REAL)), aligned(siz
 
 /* A row of the table: the values' d channels and the H scores, and zeros to a whole number of vectors. */
 enum { COLUMNS = (WIDTH + HEADS + LANES - 1) / LANES * LANES, PER_HEAD = WIDTH / HEADS };
-typedef REAL row[COLUMNS];
+typedef REAL row[COLUMNS] ALIGNED;
 typedef REAL heads[HEADS];
 typedef REAL vector[WIDTH];
 typedef REAL hidden[MLP_WIDTH];
@@ -98,7 +100,7 @@ INLINE void product(const int columns, const int add, int64_t rows, int64_t inne
 
 /* One function for each number of columns: inlined where they are called, they would run out of registers. */
 #define PRODUCT(name, columns, add)                                                                                  \
-  static __attribute__((noinline)) void name(int64_t rows, int64_t inner, matrix a, const REAL *b, REAL *c) { \
+  APART void name(int64_t rows, int64_t inner, matrix a, const REAL *b, REAL *c) { \
     product(columns, add, rows, inner, a, b, c);                                                                      \
   }
 PRODUCT(product_to_rows, COLUMNS, 0)
@@ -106,9 +108,42 @@ PRODUCT(product_to_vectors, WIDTH, 0)
 PRODUCT(add_product_to_vectors, WIDTH, 1)
 PRODUCT(product_to_hidden, MLP_WIDTH, 0)
 
-/* The transpose of a [rows][columns]. */
-INLINE void transpose(const int rows, const int columns, const REAL *restrict a, REAL *restrict transposed) {
-  EACH(i, rows) EACH(j, columns) transposed[j * rows + i] = a[i * columns + j];
+#if defined(__GNUC__) && !defined(__clang__)
+typedef __typeof__((lanes){0} > 0) indices;
+
+/* The transpose of LANES x LANES of a [.][a_row]: shuffles rows 0 and L / 2, 1 and L / 2 + 1, ... together, log2 L times. */
+INLINE void transpose_block(const int64_t a_row, const REAL *a, const int64_t row, REAL *transposed) {
+  lanes x[LANES], y[LANES];
+  indices first, last;
+  EACH(l, LANES) first[l] = l / 2 + l % 2 * LANES, last[l] = first[l] + LANES / 2;
+#pragma GCC unroll 16
+  EACH(i, LANES) x[i] = *(const lanes *)(a + i * a_row);
+#pragma GCC unroll 4
+  for (int stage = 1; stage < LANES; stage *= 2) {
+#pragma GCC unroll 8
+    EACH(i, LANES / 2) {
+      y[2 * i] = __builtin_shuffle(x[i], x[i + LANES / 2], first);
+      y[2 * i + 1] = __builtin_shuffle(x[i], x[i + LANES / 2], last);
+    }
+#pragma GCC unroll 16
+    EACH(i, LANES) x[i] = y[i];
+  }
+#pragma GCC unroll 16
+  EACH(i, LANES) *(lanes *)(transposed + i * row) = x[i];
+}
+#else
+INLINE void transpose_block(const int64_t a_row, const REAL *a, const int64_t row, REAL *transposed) {
+  EACH(i, LANES) EACH(j, LANES) transposed[j * row + i] = a[i * a_row + j];
+}
+#endif
+
+/* The transpose of a [rows][columns], both whole numbers of vectors. */
+APART void transpose(int64_t rows, int64_t columns, const REAL *a, REAL *transposed) {
+  for (int64_t i = 0; i < rows; i += LANES) {
+    for (int64_t j = 0; j < columns; j += LANES) {
+      transpose_block(columns, a + i * columns + j, rows, transposed + j * rows + i);
+    }
+  }
 }
 
 /* x less its mean; in place too. */
