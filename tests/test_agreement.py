@@ -11,7 +11,7 @@ import torch
 from scipy import stats
 
 from pipeline.datasets import Address
-from pipeline.engine import attention
+from pipeline.engine import transformer
 from pipeline.engine.protocol import Protocol, Success
 from pipeline.engine.training import Training
 from pipeline.engine.transformer import Transformer
@@ -59,7 +59,7 @@ def two_threads(monkeypatch) -> tuple[torch.Tensor, list[bool]]:
 
 
 def as_on_a_gpu(monkeypatch) -> tuple[torch.Tensor, list[bool]]:
-    monkeypatch.setattr(attention, "kernels", lambda *architecture: None)
+    monkeypatch.setattr(transformer, "kernels", lambda *architecture: None)
     return trained("cpu")
 
 

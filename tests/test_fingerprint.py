@@ -13,7 +13,9 @@ FILES = {
     "pipeline/inner/__init__.py": "",
     "pipeline/inner/work.py": "import numpy\n\nfrom pipeline import leaf\n\nVALUE = leaf.VALUE\n",
     "pipeline/leaf.py": "VALUE = 1\n",
-    "pipeline/leaf.c": "/* C. */ int value = 1;\n",
+    "pipeline/leaf.c": '/* C. */\n#include <math.h>\n#include "part.h"\nint value = 1;\n',
+    "pipeline/part.h": "/* A header. */ int part = 1;\n",
+    "pipeline/stranger.h": "int part = 1;\n",
     "pipeline/stranger.py": "VALUE = 1\n",
 }
 
@@ -48,7 +50,9 @@ def package(tmp_path, monkeypatch):
         ("pipeline/job.py", "# a comment\n" + FILES["pipeline/job.py"].replace("work(2)", "work( 2 )")),
         ("pipeline/job.py", FILES["pipeline/job.py"].replace('    """Do it."""\n', "")),
         ("pipeline/stranger.py", "VALUE = 2\n"),
-        ("pipeline/leaf.c", "/* A comment of\n   two lines. */\nint value  = 1;\n"),
+        ("pipeline/leaf.c", FILES["pipeline/leaf.c"].replace("/* C. */", "/* A comment of\n   two lines. */  ")),
+        ("pipeline/part.h", "int part = 1;\n"),
+        ("pipeline/stranger.h", "int part = 2;\n"),
     ],
 )
 def test_what_does_not_change_the_code_does_not_change_the_fingerprint(package, name, text):
@@ -63,7 +67,8 @@ def test_what_does_not_change_the_code_does_not_change_the_fingerprint(package, 
         ("pipeline/job.py", FILES["pipeline/job.py"].replace("work(2)", "work(3)")),
         ("pipeline/inner/work.py", FILES["pipeline/inner/work.py"] + "OTHER = 1\n"),
         ("pipeline/leaf.py", "VALUE = 2\n"),
-        ("pipeline/leaf.c", "int value = 2;\n"),
+        ("pipeline/leaf.c", FILES["pipeline/leaf.c"].replace("value = 1", "value = 2")),
+        ("pipeline/part.h", "int part = 2;\n"),
         ("pipeline/inner/__init__.py", "VALUE = 2\n"),
     ],
 )

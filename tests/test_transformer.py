@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from packing import packed
+from pipeline.engine import transformer
 from pipeline.engine.parameters import ParameterStack
 from pipeline.engine.transformer import Transformer
 from pipeline.reference import ReferenceTransformer, reference_state
@@ -35,9 +36,17 @@ def random_data(runs: int, n: int, context_length: int) -> tuple[torch.Tensor, t
 
 
 def reference(model: Transformer, stack: ParameterStack, run: int, **options: bool) -> ReferenceTransformer:
+    options |= {"activation": model.activation}
     module = ReferenceTransformer(model.context_length, model.width, model.heads, model.mlp_width, **options).double()
     module.load_state_dict(reference_state(stack, run))
     return module
+
+
+@pytest.fixture(params=["in C", "in torch"])
+def way(request, monkeypatch):
+    """Both ways of a step."""
+    if request.param == "in torch":
+        monkeypatch.setattr(transformer, "kernels", lambda *architecture: None)
 
 
 def assert_agrees(model: Transformer, stack: ParameterStack, n: int) -> None:
@@ -59,13 +68,16 @@ def assert_agrees(model: Transformer, stack: ParameterStack, n: int) -> None:
             torch.testing.assert_close(ours[name], parameter.grad, rtol=1e-10, atol=1e-10, msg=lambda m, n=name: n + m)
 
 
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("activation", ["gelu", "relu"])
 @pytest.mark.parametrize(("context_length", "n", "width", "heads", "mlp_width"), ARCHITECTURES)
 @pytest.mark.parametrize("scale", [0.02, 0.5])
-def test_outputs_and_gradients_agree(context_length, n, width, heads, mlp_width, scale):
-    model = Transformer(context_length, width, heads, mlp_width, init_std=0.02)
+def test_outputs_and_gradients_agree(context_length, n, width, heads, mlp_width, scale, activation):
+    model = Transformer(context_length, width, heads, mlp_width, init_std=0.02, activation=activation)
     assert_agrees(model, random_stack(model, runs=3, scale=scale), n)
 
 
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("sharpness", [10.0, 100.0])
 def test_agrees_when_attention_is_nearly_one_hot(sharpness):
     model = Transformer(30, 16, 4, 16, init_std=0.02)

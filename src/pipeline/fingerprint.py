@@ -1,9 +1,10 @@
 """What a job's code does, as a short hash: the workflow reruns a job when it changes, and only then.
 
 The hash covers a module and everything of this package that it imports, directly or not, as syntax trees without
-docstrings; of a module with C code (a file of its name that ends in .c) that code too, without comments. So comments,
-docstrings, formatting and mere touching change nothing, while any change of the code does. A
-job that uses one entry of a registry (a module's dict of named entries) does not depend on the others.
+docstrings; of a module with C code (a file of its name that ends in .c) that code too, with the headers beside it that
+it includes, without comments. So comments, docstrings, formatting and mere touching change nothing, while any change
+of the code does. A job that uses one entry of a registry (a module's dict of named entries) does not depend on the
+others.
 """
 
 import ast
@@ -67,8 +68,11 @@ def _analyse(path: Path, entry: str | None) -> tuple[str, frozenset[str]]:
 
 
 def _c_code(path: Path) -> str:
-    """C code without comments and with single spaces, or nothing if there is no such file."""
-    return " ".join(re.sub(r"/\*.*?\*/", " ", path.read_text(), flags=re.DOTALL).split()) if path.exists() else ""
+    """C code and its headers, without comments and with single spaces, or nothing if there is no such file."""
+    if not path.exists():
+        return ""
+    code = " ".join(re.sub(r"/\*.*?\*/", " ", path.read_text(), flags=re.DOTALL).split())
+    return code + "".join(_c_code(path.with_name(header)) for header in re.findall(r'#include "(.*?)"', code))
 
 
 def _keep_only(registry: ast.Dict, entry: str | None) -> None:

@@ -12,8 +12,7 @@ instead of 2T.
 The halves for bit 0 and bit 1 are not merged into one by subtraction: the normaliser would then be a difference of
 nearly equal sums once attention is sharp.
 
-:class:`PlainAttention` says this in torch. :class:`FusedAttention` does it with the kernels of kernels.c, which keep
-the samples packed and go through the table byte by byte; it takes the place of the former on the CPU.
+:func:`attend` says this in torch. kernels.c keeps the samples packed and goes through the table byte by byte.
 
 Shapes: R runs, T positions, n samples, d width, H heads, C = d + H columns, the values' channels in the order
 [d / H, H] and then the scores; samples packed, uint8 [R, n, ⌈T/8⌉], or [1, n, ...] if all runs share them.
@@ -22,27 +21,20 @@ Shapes: R runs, T positions, n samples, d width, H heads, C = d + H columns, the
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from pipeline.engine.kernels import Kernels, kernels
-from pipeline.engine.layers import EPSILON, Normalised
+from pipeline.engine.autograd import Parameters
 from pipeline.engine.packing import unpack
-from pipeline.engine.parameters import ParameterStack
+
+EPSILON = 1e-5  # torch.nn.LayerNorm's default
 
 # exp(shifted score) stays finite for the largest score and above the smallest normal number for scores this much
 # below it, twice over: a sample need not contain the token with the largest score.
 HEADROOM = {torch.float32: 60.0, torch.float64: 600.0}
 
-# What attention is a function of, beside the embedding of positions and bits.
-CLS = ["cls", "cls_position"]
-NORM = ["attention_norm_gain", "attention_norm_bias"]
-LINEAR = ["query_weight", "query_bias", "key_weight", "value_weight", "value_bias"]
-PARAMETERS = [*CLS, *NORM, *LINEAR]
 
-
-def attend(
-    p: ParameterStack, heads: int, samples: Tensor, keep: Tensor | None = None
-) -> "PlainAttention | FusedAttention":
+def attend(p: Parameters, heads: int, samples: Tensor, keep: Tensor | None = None) -> Tensor:
     """Attention of [CLS] in every sample.
 
     Scores of one run and head may differ by up to about 140 in float32 (1300 in float64) between the largest of all
@@ -50,46 +42,14 @@ def attend(
     finite.
 
     Args:
-        p: the parameters of a one-layer Transformer; those named in ``PARAMETERS`` and ``embedding`` are read.
+        p: the parameters of a one-layer Transformer.
         heads: H.
         samples: packed samples.
         keep: dropout masks of the attention weights, [R, n, H, 1, T + 1], [CLS] first.
 
     Returns:
-        an object with the ``output`` [R, n, d] and ``backward``.
+        the output, [R, n, d].
     """
-    if p.flat.device.type == "cpu" and keep is None:
-        compiled = kernels(p.flat.dtype, p["cls"].shape[1], heads, HEADROOM[p.flat.dtype])
-        if compiled:
-            return FusedAttention(compiled, p, heads, samples)
-    return PlainAttention(p, heads, samples, keep)
-
-
-class PlainAttention:
-    """The direct form, a product with the one-hot samples, in torch on any device; gradients by autograd."""
-
-    def __init__(self, p: ParameterStack, heads: int, samples: Tensor, keep: Tensor | None = None) -> None:
-        self._leaves = {name: p[name].detach().requires_grad_() for name in ("embedding", *PARAMETERS)}
-        with torch.enable_grad():
-            self._output = _attend(self._leaves, heads, samples, keep)
-        self.output = self._output.detach()
-
-    def backward(self, d_output: Tensor, d_residual: Tensor, g: ParameterStack) -> None:
-        """Writes the gradients of everything up to the attention.
-
-        Args:
-            d_output: gradient of the output, [R, n, d].
-            d_residual: that of the residual stream, which begins with [CLS]'s embedding, [R, d].
-            g: where they are written.
-        """
-        computed = torch.autograd.grad(self._output, list(self._leaves.values()), d_output)
-        for name, gradient in zip(self._leaves, computed, strict=True):
-            g[name].copy_(gradient)
-        for name in CLS:
-            g[name].add_(d_residual)
-
-
-def _attend(p: dict[str, Tensor], heads: int, samples: Tensor, keep: Tensor | None) -> Tensor:
     columns, cls = (rows.unflatten(-1, (-1, heads)) for rows in _rows(p, heads))  # [R, 2T and 1, d / H + 1, H]
     shift = torch.maximum(columns[:, :, -1:].amax(1, keepdim=True), cls[:, :, -1:]).detach() - HEADROOM[columns.dtype]
     weights, cls_weights = (columns[:, :, -1:] - shift).exp(), (cls[:, :, -1:] - shift).exp()
@@ -106,10 +66,10 @@ def _attend(p: dict[str, Tensor], heads: int, samples: Tensor, keep: Tensor | No
     return (numerator / normaliser).mT.flatten(2)
 
 
-def _rows(p: dict[str, Tensor], heads: int) -> tuple[Tensor, Tensor]:
+def _rows(p: Parameters, heads: int) -> tuple[Tensor, Tensor]:
     """The rows [v; s] of the tokens with bit 0 at positions 0 … T-1, then with bit 1, [R, 2T, C]; that of [CLS]."""
-    gain, bias = (p[name].unsqueeze(1) for name in NORM)
-    cls = Normalised((p["cls"] + p["cls_position"]).unsqueeze(1)).output
+    gain, bias = (p[f"attention_norm_{part}"].unsqueeze(1) for part in ("gain", "bias"))
+    cls = F.layer_norm((p["cls"] + p["cls_position"]).unsqueeze(1), p["cls"].shape[1:], eps=EPSILON)
     query = (gain * cls + bias) @ p["query_weight"].mT + p["query_bias"].unsqueeze(1)
     # A score is the inner product of the normalised token with the query times the key weights: no key is formed.
     scores = (p["key_weight"] * query.mT).unflatten(1, (heads, -1)).sum(2) / math.sqrt(query.shape[2] // heads)
@@ -137,38 +97,3 @@ def _product(one_hot: Tensor, rows: Tensor) -> Tensor:
     if len(one_hot) == len(rows):
         return (one_hot @ rows.flatten(2)).unflatten(-1, rows.shape[2:])
     return (one_hot[0] @ rows.transpose(0, 1).flatten(1)).unflatten(-1, (-1, *rows.shape[2:])).transpose(0, 1)
-
-
-class FusedAttention:
-    """The same by the kernels of kernels.c; the gradients are derived."""
-
-    def __init__(self, compiled: Kernels, p: ParameterStack, heads: int, samples: Tensor) -> None:
-        self._call, self._p, self._samples = compiled, p, samples.contiguous()
-        (runs, rows, width), n = p["embedding"].shape, samples.shape[1]
-        self._size = (runs, rows - 2, n)
-
-        def empty(*shape: int) -> Tensor:
-            return p.flat.new_empty(runs, *shape)
-
-        self._projection, self._cls, self._constant = empty(width + heads, width), empty(width + heads), empty(width)
-        self._folded = (empty(width), empty(1), empty(width), empty(heads, width), self._projection)
-        compiled("fold", runs, *(p[name] for name in PARAMETERS), *self._folded, self._cls, self._constant)
-        self._products = torch.bmm(p["embedding"], self._projection.mT)
-        self._factor, self._weights, self._cls_weights = empty(rows - 2, 2), empty(rows - 2, 2, heads), empty(heads)
-        self._reciprocal, self.output = empty(n, heads), empty(n, width)
-        given = (p["embedding"], self._products, self._cls, self._constant, self._samples)
-        table = (self._factor, self._weights, self._cls_weights)
-        compiled("attend", *self._size, int(len(samples) != runs), *given, *table, self._reciprocal, self.output)
-
-    def backward(self, d_output: Tensor, d_residual: Tensor, g: ParameterStack) -> None:
-        """As :meth:`PlainAttention.backward`; once only, since it writes over its state."""
-        p, d_cls, d_constant = self._p, torch.empty_like(self._cls), torch.empty_like(self._constant)
-        forward = (self.output, self._reciprocal, self._cls, self._constant, self._cls_weights, self._samples)
-        table = (self._products, self._factor, self._weights)
-        self._call("attend_backward", *self._size, d_output.contiguous(), *forward, *table, d_cls, d_constant)
-        d_products, d_variance = self._products, self._factor
-        torch.bmm(d_products, self._projection, out=g["embedding"])
-        self._call("variance_backward", *self._size[:2], p["embedding"], d_variance, g["embedding"])
-        weights = (p[name] for name in (*NORM, "query_weight", "key_weight", "value_weight"))
-        d_folded = (torch.bmm(d_products.mT, p["embedding"]), d_cls, d_constant, d_residual.contiguous())
-        self._call("fold_backward", p.runs, *weights, *self._folded, *d_folded, *(g[name] for name in PARAMETERS))

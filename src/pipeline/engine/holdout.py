@@ -1,6 +1,7 @@
 """Holdout evaluation of stacked runs."""
 
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -9,7 +10,9 @@ from torch import Tensor
 from pipeline.engine.model import StackedModel
 from pipeline.engine.parameters import ParameterStack
 
-BLOCK = 250  # samples judged at once; also how many an evaluation sees before it may stop
+# Samples judged at once: few at first, since an evaluation may stop behind each block, then more, since what depends on
+# the parameters alone is computed again for each block.
+FIRST_BLOCK, LARGEST_BLOCK = 250, 1000
 
 
 class Verdict(NamedTuple):
@@ -58,8 +61,7 @@ class Holdout:
         errors, seen = torch.zeros_like(runs), torch.zeros_like(runs)
         agreement = torch.zeros_like(runs, dtype=torch.float64)
         pending = torch.arange(len(runs), device=runs.device)
-        for start in range(0, self.size, BLOCK):
-            stop = min(start + BLOCK, self.size)
+        for start, stop in self._blocks():
             encoded = model.encode(self.inputs[None, start:stop], parameters.flat.dtype)
             logits, labels = model.logits(parameters, encoded), self.labels[runs[pending], start:stop]
             errors[pending] += (~torch.where(labels, logits > 0, logits <= 0)).sum(1)  # NaN is right for no label
@@ -72,3 +74,11 @@ class Holdout:
                 break
             pending, parameters = pending[in_reach], parameters.select(in_reach)
         return Verdict(1 - errors.double() / seen, errors <= self.allowed_errors, agreement / seen)
+
+    def _blocks(self) -> Iterator[tuple[int, int]]:
+        """The beginnings and ends of the blocks, each as long as all before it, between the two sizes."""
+        start = 0
+        while start < self.size:
+            stop = min(start + min(max(start, FIRST_BLOCK), LARGEST_BLOCK), self.size)
+            yield start, stop
+            start = stop

@@ -1,0 +1,159 @@
+"""The step in C against the same function in torch with gradients by autograd."""
+
+import logging
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from packing import packed
+from pipeline.engine import kernels
+from pipeline.engine.autograd import AutogradModel
+from pipeline.engine.dropout import Dropout, Noise
+from pipeline.engine.parameters import ParameterStack
+from pipeline.engine.transformer import Transformer
+from test_attention import without_the_most_attended_token
+
+TOLERANCE = {torch.float32: 2e-4, torch.float64: 1e-11}
+CPU = torch.device("cpu")
+# widths that no vector length divides, one head and as many as channels, a row of the table that is no whole vector
+SHAPES = [(4, 1, 4, "gelu"), (8, 8, 12, "relu"), (12, 3, 1, "gelu"), (16, 4, 32, "relu"), (64, 16, 64, "gelu")]
+Step = tuple[torch.Tensor, ParameterStack]
+
+
+def model(shape: tuple[int, int, int, str], context_length: int, dropout: Dropout | None = None) -> Transformer:
+    width, heads, mlp_width, activation = shape
+    one = Transformer(context_length, width, heads, mlp_width, init_std=0.02, activation=activation)
+    return replace(one, dropout=dropout) if dropout else one
+
+
+def random_stack(one: Transformer, runs: int, dtype=torch.float64, sharpness=1.0, seed=0) -> ParameterStack:
+    """Parameters with nothing special about them; queries are multiplied by the sharpness."""
+    generator = torch.Generator().manual_seed(seed)
+    size = runs * sum(torch.Size(shape).numel() for shape in one.shapes.values())
+    stack = ParameterStack(one.shapes, torch.randn(size, generator=generator, dtype=torch.float64).to(dtype))
+    for name in one.shapes:
+        if name.endswith("_weight"):
+            stack[name].div_(one.width**0.5)
+    stack["query_weight"].mul_(sharpness)
+    return stack
+
+
+def random_data(runs: int, n: int, context_length: int, dtype=torch.float64, seed=0) -> tuple[torch.Tensor, ...]:
+    """Packed samples and labels."""
+    generator = torch.Generator().manual_seed(seed)
+    bits = torch.rand(runs, n, context_length, generator=generator) < 0.7
+    return packed(bits), (torch.rand(runs, n, generator=generator) < 0.5).to(dtype)
+
+
+@torch.no_grad()
+def step(way: type, one: Transformer, stack: ParameterStack, samples, labels) -> Step:
+    gradients = stack.like(torch.full_like(stack.flat, torch.nan))
+    noise = Noise(range(stack.runs), CPU)
+    return way.loss_and_gradients(one, stack, samples, labels, gradients, noise), gradients
+
+
+def assert_agree(one: Transformer, stack: ParameterStack, samples: torch.Tensor, labels: torch.Tensor) -> None:
+    """Logits, losses and gradients of the two ways agree."""
+    assert one._kernels(stack), "there is a C compiler"
+    tolerance = TOLERANCE[stack.flat.dtype]
+    (ours, our_gradients), (theirs, their_gradients) = (
+        step(way, one, stack, samples, labels) for way in (Transformer, AutogradModel)
+    )
+    torch.testing.assert_close(ours, theirs, rtol=tolerance, atol=tolerance)
+    logits, expected = one.logits(stack, samples), one.forward(stack, samples, None)
+    torch.testing.assert_close(logits, expected, rtol=tolerance, atol=tolerance)
+    for name in one.shapes:
+        limit = tolerance * max(1e-3, their_gradients[name].abs().max().item())
+        torch.testing.assert_close(
+            our_gradients[name], their_gradients[name], rtol=0, atol=limit, msg=lambda m, n=name: f"{n}: {m}"
+        )
+
+
+@settings(max_examples=60, deadline=None)  # the first example of a shape compiles
+@given(
+    runs=st.integers(1, 3),
+    n=st.integers(1, 9),
+    context_length=st.integers(1, 70),
+    shape=st.sampled_from(SHAPES),
+    dropout=st.sampled_from([None, Dropout(residual=0.2, mlp=0.3), Dropout(mlp=0.5)]),
+    seed=st.integers(0, 2**16),
+)
+def test_a_step_is_that_of_torch(runs, n, context_length, shape, dropout, seed):
+    one = model(shape, context_length, dropout)
+    data = random_data(runs, n, context_length, seed=seed)
+    assert_agree(one, random_stack(one, runs, seed=seed), *data)
+
+
+def test_a_step_is_that_of_torch_in_float32():
+    one = model(SHAPES[-1], 200)
+    assert_agree(one, random_stack(one, 3, torch.float32), *random_data(3, 50, 200, torch.float32))
+
+
+@pytest.mark.parametrize("sharpness", [10.0, 100.0])
+def test_a_step_is_that_of_torch_when_attention_is_nearly_one_hot(sharpness):
+    one = model(SHAPES[3], 30)
+    assert_agree(one, random_stack(one, 2, sharpness=sharpness), *random_data(2, 40, 30))
+
+
+def test_shared_samples_are_those_of_every_run():
+    one = model(SHAPES[3], 20)
+    stack, (samples, _) = random_stack(one, 3), random_data(1, 25, 20)
+    assert torch.equal(one.logits(stack, samples), one.logits(stack, samples.expand(3, -1, -1)))
+
+
+def test_a_run_is_the_same_to_the_bit_in_any_stack():
+    one = model(SHAPES[-1], 40)
+    stack, (samples, labels) = random_stack(one, 3, torch.float32), random_data(3, 10, 40, torch.float32)
+    losses, gradients = step(Transformer, one, stack, samples, labels)
+    chosen = torch.tensor([2])
+    alone, own = step(Transformer, one, stack.select(chosen), samples[chosen], labels[chosen])
+    assert torch.equal(alone, losses[chosen])
+    assert torch.equal(own.flat, gradients.select(chosen).flat)
+
+
+def test_a_sample_without_the_most_attended_token_keeps_its_weights_in_float32():
+    stack, bits = without_the_most_attended_token()
+    one = Transformer(2, 4, 1, 1, init_std=0.02)
+    logits = one.logits(stack.like(stack.flat.float()), packed(bits))
+    torch.testing.assert_close(logits.double(), one.forward(stack, packed(bits), None), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+@pytest.mark.parametrize("name", ["embedding", "out_weight", "mlp_in_bias", "readout_weight"])
+@pytest.mark.parametrize("shape", SHAPES[3:])
+def test_a_run_that_is_not_finite_says_so_and_leaves_its_neighbours_alone(name, value, shape):
+    one = model(shape, 20)
+    stack, (samples, labels) = random_stack(one, 3), random_data(3, 10, 20)
+    healthy_losses, healthy = step(Transformer, one, stack, samples, labels)
+    stack[name].view(3, -1)[1, 3] = value
+    losses, gradients = step(Transformer, one, stack, samples, labels)
+    others = torch.tensor([0, 2])
+    assert not losses[1].isfinite()
+    assert torch.equal(losses[others], healthy_losses[others])
+    assert torch.equal(gradients.select(others).flat, healthy.select(others).flat)
+
+
+def test_without_a_compiler_training_goes_by_torch_and_says_so(monkeypatch, caplog, tmp_path):
+    one = model(SHAPES[0], 9)
+    stack, data = random_stack(one, 1), random_data(1, 3, 9)
+    _, expected = step(Transformer, one, stack, *data)
+    kernels.kernels.cache_clear()
+    monkeypatch.setenv("CC", "no-such-compiler")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with caplog.at_level(logging.WARNING):
+        assert one._kernels(stack) is None
+        _, gradients = step(Transformer, one, stack, *data)
+    kernels.kernels.cache_clear()
+    torch.testing.assert_close(gradients.flat, expected.flat, rtol=1e-10, atol=1e-10)
+    assert "kernels.c could not be compiled by 'no-such-compiler'" in caplog.text
+
+
+def test_a_compiler_that_fails_is_reported_with_its_message(monkeypatch, caplog, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(kernels, "FLAGS", ["-no-such-flag"])
+    with caplog.at_level(logging.WARNING):
+        assert kernels.kernels.__wrapped__(torch.float32, 8, 2, 8, "gelu", 60.0) is None
+    assert "no-such-flag" in caplog.text
