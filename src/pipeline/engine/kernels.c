@@ -1,5 +1,5 @@
-/* A training step of the one-layer Transformer on the CPU: the function of transformer.py and its gradients, run by run,
-   so that what a run needs stays in the cache.
+/* A training step of the one-layer Transformer on the CPU: the function of transformer.py and its gradients, run by
+   run, so that what a run needs stays in the cache.
 
    Compiled by kernels.py for one architecture: the macros of layers.h, and HEADROOM, which attention.py explains.
 
@@ -10,14 +10,14 @@
    transpose: a sample's gradient is added to the row of its pattern, and the 16 rows are then summed to those of each
    position's two bits.
 
-   A byte of the packed samples holds eight positions, the first in the highest bit: two patterns. The weighted table and
-   its gradient are never stored.
+   A byte of the packed samples holds eight positions, the first in the highest bit: two patterns. The weighted table
+   and its gradient are never stored.
 
    Shapes: R runs, T positions, n samples, G = (T + 7) / 8 bytes. A row of the table has the values' channels,
    channel-major ([d / H, H]), so that loops run over heads, and then the H scores. */
 #include "layers.h"
 
-enum { BLOCK = 32 }; /* positions whose products are made at once, whole bytes: they stay in the fastest cache */
+enum { BLOCK = 32 }; /* positions whose products are made at once, pairs of bytes: they stay in the fastest cache */
 
 /* The parameters of a run, in the order of Transformer.shapes: of each R times as many lie in a row. */
 #define PARAMETERS(X)                                                                                             \
@@ -386,20 +386,23 @@ APART void weigh_backward(const row *restrict d_rows, const row *restrict by_bit
   factor[1] = -d_one * one * one * one / WIDTH;
 }
 
-/* The gradients of the rows of a byte's positions, rows[position][bit], from those of the samples' sums. */
-static void collect(int64_t n, const row *restrict d_sums, const uint8_t *bits, int64_t G, row (*restrict rows)[2]) {
-  row high[16], low[16];
-  memset(high, 0, sizeof high);
-  memset(low, 0, sizeof low);
+/* The gradients of the rows of two bytes' positions, rows[position][bit], from those of the samples' sums. next: how
+   far the second byte is, 0 if there is none; its rows then mean nothing. */
+static void collect(int64_t n, const row *restrict d_sums, const uint8_t *bits, int64_t G, int64_t next,
+                    row (*restrict rows)[2]) {
+  row tables[4][16];
+  memset(tables, 0, sizeof tables);
   EACH(i, n) {
-    uint8_t byte = bits[i * G];
-    REAL *restrict x = high[byte >> 4], *restrict y = low[byte & 15];
+    uint8_t first = bits[i * G], second = bits[i * G + next];
+    REAL *restrict x = tables[0][first >> 4], *restrict y = tables[1][first & 15];
+    REAL *restrict z = tables[2][second >> 4], *restrict w = tables[3][second & 15];
     const REAL *restrict d = d_sums[i];
     EACH(c, COLUMNS) x[c] += d[c];
     EACH(c, COLUMNS) y[c] += d[c];
+    EACH(c, COLUMNS) z[c] += d[c];
+    EACH(c, COLUMNS) w[c] += d[c];
   }
-  distribute(high, rows);
-  distribute(low, rows + 4);
+  EACH(k, 4) distribute(tables[k], rows + 4 * k);
 }
 
 /* Adds to a position's and the bits' gradients what the tokens' variances contribute: 2 / d of the centred token. */
@@ -447,16 +450,16 @@ static void normaliser_backward(int64_t n, const vector *d_attended, scratch *s,
 static void attend_backward(int64_t T, int64_t n, const parameters *p, const vector *d_attended, const REAL *d_start,
                             const uint8_t *bits, scratch *s, parameters *g) {
   int64_t G = (T + 7) / 8;
-  row d_cls = {0}, by_bit[2], d_by_bit[2] = {{0}, {0}}, rows[8][2];
+  row d_cls = {0}, by_bit[2], d_by_bit[2] = {{0}, {0}}, rows[16][2];
   vector d_constant = {0}, d_bits[2] = {{0}, {0}}, d_projection[COLUMNS] ALIGNED;
   normaliser_backward(n, d_attended, s, d_cls, d_constant);
   memcpy(by_bit, s->products[T], sizeof by_bit);
   memset(d_projection, 0, sizeof d_projection);
   for (int64_t t = 0; t < T; t += BLOCK) {
     int64_t positions = T - t < BLOCK ? T - t : BLOCK;
-    for (int64_t u = 0; u < positions; u += 8) {
-      collect(n, s->sums, bits + (t + u) / 8, G, rows);
-      for (int64_t q = 0; q < 8 && u + q < positions; q++) {
+    for (int64_t u = 0; u < positions; u += 16) {
+      collect(n, s->sums, bits + (t + u) / 8, G, u + 8 < positions, rows);
+      for (int64_t q = 0; q < 16 && u + q < positions; q++) {
         int64_t v = t + u + q;
         weigh_backward(rows[q], by_bit, s->weights[v], s->factor[v], s->products[v], d_by_bit);
       }
@@ -510,8 +513,8 @@ INLINE void sum_rows(const int columns, int64_t n, const REAL *x, REAL *restrict
   EACH(i, n) EACH(c, columns) sums[c] += x[i * columns + c];
 }
 
-/* A row of gradients of a weight with the LayerNorm's gain folded in, d_weight, becomes that of the weight; adds to those
-   of the gain and the bias. d_offset: of the layer's output. */
+/* A row of gradients of a weight with the LayerNorm's gain folded in, d_weight, becomes that of the weight; adds to
+   those of the gain and the bias. d_offset: of the layer's output. */
 static void unfold(const REAL *weight, REAL d_offset, const REAL *gain, const REAL *bias, REAL *restrict d_weight,
                    REAL *restrict d_gain, REAL *restrict d_bias) {
   EACH(i, WIDTH) {
@@ -567,8 +570,8 @@ static void mlp_backward(int64_t n, const parameters *p, masks m, scratch *s, pa
   EACH(i, n) normalise_backward(s->final_normal[i], s->mlp_normal[i], s->mlp_scale[i], s->residual[i]);
 }
 
-/* From the gradient of the stream behind attention, in s->residual, to that of [CLS]'s embedding in it; the gradients of
-   the attention outputs, in s->mlp_normal. */
+/* From the gradient of the stream behind attention, in s->residual, to that of [CLS]'s embedding in it; the gradients
+   of the attention outputs, in s->mlp_normal. */
 static void out_backward(int64_t n, masks m, scratch *s, parameters *g, REAL *d_start) {
   vector d_channels[WIDTH] ALIGNED, d_rows[WIDTH] ALIGNED;
   const REAL *d_added = branch(n, *s->residual, (const REAL *)m.attention, *s->final_normal);
@@ -609,8 +612,8 @@ int infer(int64_t R, int64_t T, int64_t n, int64_t shared, REAL *flat, const uin
   return 0;
 }
 
-/* Losses [R], and the gradients in the parameters' layout. bits: [R][n][G]; labels: [R][n], 0 or 1; dropout masks [R][n][d],
-   [R][n][m] and [R][n][d], each NULL for no dropout. */
+/* Losses [R], and the gradients in the parameters' layout. bits: [R][n][G]; labels: [R][n], 0 or 1; dropout masks
+   [R][n][d], [R][n][m] and [R][n][d], each NULL for no dropout. */
 int train(int64_t R, int64_t T, int64_t n, REAL *flat, const uint8_t *bits, const REAL *labels,
           const vector *attention_mask, const hidden *hidden_mask, const vector *mlp_mask, REAL *gradients,
           REAL *losses) {

@@ -9,12 +9,14 @@
 
 #define EACH(i, count) for (int64_t i = 0; i < (count); i++)
 #define INLINE static inline __attribute__((always_inline))
-#define ALIGNED __attribute__((aligned(LANES * sizeof(REAL)))) /* as vectors are: one across two cache lines takes twice as long */
-#define APART static __attribute__((noinline)) /* a loop of its own is turned into vectors, in others it may be unrolled */
+/* A loop of its own is turned into vectors; inlined in others it may be unrolled into single numbers instead. */
+#define APART static __attribute__((noinline))
+/* As vectors are: one that lies across two cache lines takes twice as long. */
+#define ALIGNED __attribute__((aligned(LANES * sizeof(REAL))))
 #define EPSILON ((REAL)1e-5) /* of LayerNorm, torch.nn's default */
 
-/* Bytes of a vector, and how many of them a tile of ROWS rows takes: its sums, a row of the right factor and a number of
-   the left one fit into the registers. */
+/* Bytes of a vector, and how many of them a tile of ROWS rows is wide: its sums, a row of the right factor and a number
+   of the left one fit into the registers. */
 #define ROWS 4
 #if defined(__AVX512F__)
 enum { BYTES = 64, TILE = 5 };
@@ -84,24 +86,20 @@ INLINE void tile(const int rows, const int vectors, const int columns, const int
   }
 }
 
-/* c [rows][columns] = a b, or added to it, for b [inner][columns]. */
-INLINE void product(const int columns, const int add, int64_t rows, int64_t inner, matrix a, const REAL *b, REAL *c) {
-  const int vectors = columns / LANES, rest = vectors % TILE;
-  int64_t i = 0;
-  for (; i + ROWS <= rows; i += ROWS, a.at += ROWS * a.row, c += ROWS * columns) {
-    EACH(j, vectors / TILE) tile(ROWS, TILE, columns, add, inner, a, b + j * TILE * LANES, c + j * TILE * LANES);
-    if (rest) tile(ROWS, rest, columns, add, inner, a, b + (vectors - rest) * LANES, c + (vectors - rest) * LANES);
-  }
-  for (; i < rows; i++, a.at += a.row, c += columns) {
-    EACH(j, vectors / TILE) tile(1, TILE, columns, add, inner, a, b + j * TILE * LANES, c + j * TILE * LANES);
-    if (rest) tile(1, rest, columns, add, inner, a, b + (vectors - rest) * LANES, c + (vectors - rest) * LANES);
-  }
+/* The same for all columns of some rows. */
+INLINE void strip(const int rows, const int columns, const int add, int64_t inner, matrix a, const REAL *b, REAL *c) {
+  const int vectors = columns / LANES, rest = vectors % TILE, last = (vectors - rest) * LANES;
+  EACH(j, vectors / TILE) tile(rows, TILE, columns, add, inner, a, b + j * TILE * LANES, c + j * TILE * LANES);
+  if (rest) tile(rows, rest, columns, add, inner, a, b + last, c + last);
 }
 
-/* One function for each number of columns: inlined where they are called, they would run out of registers. */
-#define PRODUCT(name, columns, add)                                                                                  \
-  APART void name(int64_t rows, int64_t inner, matrix a, const REAL *b, REAL *c) { \
-    product(columns, add, rows, inner, a, b, c);                                                                      \
+/* c [rows][columns] = a b, or added to it, for b [inner][columns]: a function for each number of columns, since inlined
+   where it is called it would run out of registers. */
+#define PRODUCT(name, columns, add)                                                               \
+  APART void name(int64_t rows, int64_t inner, matrix a, const REAL *b, REAL *c) {                \
+    for (; rows >= ROWS; rows -= ROWS, a.at += ROWS * a.row, c += ROWS * (columns))               \
+      strip(ROWS, columns, add, inner, a, b, c);                                                  \
+    for (; rows > 0; rows--, a.at += a.row, c += columns) strip(1, columns, add, inner, a, b, c); \
   }
 PRODUCT(product_to_rows, COLUMNS, 0)
 PRODUCT(product_to_vectors, WIDTH, 0)
@@ -111,7 +109,8 @@ PRODUCT(product_to_hidden, MLP_WIDTH, 0)
 #if defined(__GNUC__) && !defined(__clang__)
 typedef __typeof__((lanes){0} > 0) indices;
 
-/* The transpose of LANES x LANES of a [.][a_row]: shuffles rows 0 and L / 2, 1 and L / 2 + 1, ... together, log2 L times. */
+/* The transpose of L x L numbers, L = LANES, of a [.][a_row]: log2 L times, rows i and L / 2 + i are merged like the
+   halves of a pack of cards. */
 INLINE void transpose_block(const int64_t a_row, const REAL *a, const int64_t row, REAL *transposed) {
   lanes x[LANES], y[LANES];
   indices first, last;

@@ -84,7 +84,7 @@ class Transformer(AutogradModel):
     def floats_per_run(self, n: int, device: torch.device) -> int:
         """How many floats a training step on n samples holds for a run, with gradient and two moments."""
         tokens, d, m, columns = 2 * self.context_length, self.width, self.mlp_width, self.width + self.heads
-        if device.type == "cpu" and not self.dropout.attention:  # of kernels.c; what one run at a time needs
+        if device.type == "cpu" and not self.dropout.attention:  # kernels.c; with what one run at a time needs
             masks = 2 * d * bool(self.dropout.residual) + m * bool(self.dropout.mlp)
             own = tokens * (columns // 2 + self.heads + 1) + n * (5 * d + 3 * m + 2 * columns + masks)
             return 4 * sum(torch.Size(shape).numel() for shape in self.shapes.values()) + own
