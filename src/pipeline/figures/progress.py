@@ -23,10 +23,16 @@ ROWS = {
     "support_mass": ["Attention on", "the support"],
     "fourier_coefficient": ["Fourier", "coefficient"],
 }
-_SCALES = {"train_loss": alt.Scale(type="log", nice=False), "holdout_accuracy": alt.Scale(zero=False)}
+# Each axis spans at least these values, so that a plateau looks flat and has labels.
+_SCALES = {
+    "train_loss": alt.Scale(type="log", nice=False, domain=alt.DomainUnionWith(unionWith=[0.3, 1])),
+    "holdout_accuracy": alt.Scale(zero=False, domain=alt.DomainUnionWith(unionWith=[0.5, 1])),
+    "support_mass": alt.Scale(domain=alt.DomainUnionWith(unionWith=[0, 1])),
+    "fourier_coefficient": alt.Scale(domain=alt.DomainUnionWith(unionWith=[0, 1])),
+}
 _LOSSES = [digit * 10.0**exponent for exponent in range(-6, 3) for digit in (1, 3)]
 _AXES = {
-    "train_loss": alt.Axis(values=_LOSSES, format="~g", labelOverlap="greedy"),
+    "train_loss": alt.Axis(values=_LOSSES, format="~g", labelOverlap="greedy", labelFlush=True),
     "holdout_accuracy": alt.Axis(format="%", tickCount=3),
 }
 _STEPS = "datum.value < 1000 ? datum.label : datum.value / 1000 + 'k'"
