@@ -75,6 +75,9 @@ class TestAttention:
                 rules = units(cell(spec, row, column), "rule")
                 [rule] = [unit for unit in rules if unit["encoding"]["x"]["field"] == "n_critical"]
                 assert [size["n_critical"] for size in spec["datasets"][rule["data"]["name"]]] == sizes
+        assert spec["vconcat"][0]["title"]["subtitle"][1:] == ["Grey line: critical sample size."]
+        without = attention.chart(attention_table(), critical_table(k=5), 0.9).to_dict()
+        assert len(without["vconcat"][0]["title"]["subtitle"]) == 1
 
     def test_outcomes_by_fill_and_shape_in_the_colour_of_the_learner(self, spec):
         encoding = units(spec, "point")[0]["encoding"]

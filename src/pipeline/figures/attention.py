@@ -15,10 +15,8 @@ ROW_HEIGHT = 200
 RUN_SIZE, SUMMARY_SIZE = 16, 70
 
 _MASS, _SHARE = ["Attention mass", "on the support"], ["Runs whose most", "attended k are the support"]
-_NOTE = [
-    "Above: a run (small) and the median of the runs (large). Below: the share of the runs with its interval.",
-    "Grey line: critical sample size.",
-]
+_NOTE = "Above: a run (small) and the median of the runs (large). Below: the share of the runs with its interval."
+_RULE = "Grey line: critical sample size."
 
 
 def chart(attention: pd.DataFrame, critical: pd.DataFrame, confidence: float) -> alt.VConcatChart:
@@ -44,8 +42,9 @@ def chart(attention: pd.DataFrame, critical: pd.DataFrame, confidence: float) ->
     for series, own in groups:
         experiment, function, model, k = series
         name = f"Attention on the support, {style.task_label(function, k)}, {model}"
-        title = alt.Title(name if len(groups) == 1 else f"{name}, {experiment}", subtitle=_NOTE)
-        sizes = style.rows_of(critical, SERIES, series)
+        sizes = style.rows_of(critical, SERIES, series).dropna(subset="n_critical")
+        note = [_NOTE] if sizes.empty else [_NOTE, _RULE]
+        title = alt.Title(name if len(groups) == 1 else f"{name}, {experiment}", subtitle=note)
         blocks.append(_block(own, sizes, confidence, looks).properties(title=title))
     return alt.vconcat(*blocks)
 
@@ -91,7 +90,7 @@ def _block(
     columns = []
     for T in lengths:
         runs = _placed(attention[attention["T"] == T])
-        size = critical.loc[critical["T"] == T, ["n_critical"]].dropna()
+        size = critical.loc[critical["T"] == T, ["n_critical"]]
         cells = _column(runs, _summaries(runs, confidence), size, not columns, looks)
         mass, share = (cell.properties(width=style.WIDTH // len(lengths), height=ROW_HEIGHT) for cell in cells)
         columns.append(alt.vconcat(mass.properties(title=style.heading(f"T = {T}")), share, spacing=8))
@@ -106,7 +105,7 @@ def _column(
     looks: dict[type, alt.SchemaBase],
 ) -> tuple[alt.LayerChart, alt.LayerChart]:
     """The two cells of one T, of which the first has the labels of y."""
-    stroke, domain = looks[alt.Stroke], [runs["place"].min() / 1.03, runs["place"].max() * 1.03]
+    stroke, domain = looks[alt.Stroke], [runs["n"].min() / 1.1, runs["n"].max() * 1.1]
 
     def x(field: str, last: bool) -> alt.X:
         axis = alt.Axis(values=style.evenly(runs["n"], 4), format="d", labels=last, labelFlush=True, grid=False)

@@ -11,7 +11,7 @@ from pipeline.figures.style import SERIES
 
 LENGTHS_SHOWN = 4
 RUNS_SHOWN = 10
-EVALUATIONS_SHOWN = 80  # of a run; a column is about two pixels wide for each
+EVALUATIONS_SHOWN = 60  # of a run; a column is about three pixels wide for each
 ROW_HEIGHT = 120
 LABELS_WIDTH = 50  # of the y axes, so that their titles stand in one line
 
@@ -23,10 +23,16 @@ ROWS = {
     "support_mass": ["Attention on", "the support"],
     "fourier_coefficient": ["Fourier", "coefficient"],
 }
-_SCALES = {"train_loss": alt.Scale(type="log", nice=False), "holdout_accuracy": alt.Scale(zero=False)}
+# Each axis spans at least these values, so that a plateau looks flat and has labels.
+_SCALES = {
+    "train_loss": alt.Scale(type="log", nice=False, domain=alt.DomainUnionWith(unionWith=[0.3, 1])),
+    "holdout_accuracy": alt.Scale(zero=False, domain=alt.DomainUnionWith(unionWith=[0.5, 1])),
+    "support_mass": alt.Scale(domain=alt.DomainUnionWith(unionWith=[0, 1])),
+    "fourier_coefficient": alt.Scale(domain=alt.DomainUnionWith(unionWith=[0, 1])),
+}
 _LOSSES = [digit * 10.0**exponent for exponent in range(-6, 3) for digit in (1, 3)]
 _AXES = {
-    "train_loss": alt.Axis(values=_LOSSES, format="~g", labelOverlap="greedy"),
+    "train_loss": alt.Axis(values=_LOSSES, format="~g", labelOverlap="greedy", labelFlush=True),
     "holdout_accuracy": alt.Axis(format="%", tickCount=3),
 }
 _STEPS = "datum.value < 1000 ? datum.label : datum.value / 1000 + 'k'"
@@ -99,7 +105,7 @@ def _cell(
     y = alt.Y(f"{value}:Q", title=ROWS[value] if first else None, scale=_SCALES.get(value, alt.Undefined), axis=axis)
     tooltip = ["curve:N", "seed:Q", "step:Q", alt.Tooltip(f"{value}:Q", format=".3g")]
     line = alt.Chart().mark_line().encode(x, y, *looks.values(), detail="seed:N", tooltip=tooltip)
-    dots = alt.Chart().mark_circle(size=18, opacity=1, color=colour).transform_filter("datum.end")
+    dots = alt.Chart().mark_circle(size=18, opacity=1, color=colour, aria=False).transform_filter("datum.end")
     return alt.layer(line, dots.encode(x, y, tooltip=tooltip), data=lines)
 
 

@@ -110,7 +110,7 @@ def _axes(points: pd.DataFrame, top: float) -> tuple[alt.X, alt.Y]:
     axis = alt.Axis(values=sizes.ticks(points["T"]), format="d", grid=False)
     scale = alt.Scale(type="log", nice=False, domain=domain)
     x = alt.X("place:Q", title="Context length T (log scale)", scale=scale, axis=axis)
-    lowest = points[["step", "low"]].min().min() / 1.15
+    lowest = min(points["step"].min() / 1.15, top / 10)
     steps = [digit * 10**exponent for exponent in range(9) for digit in (1, 2, 5)]
     ticks = alt.Axis(values=[step for step in steps if lowest <= step <= top], format="d")
     scale = alt.Scale(type="log", nice=False, domain=[lowest, top])
