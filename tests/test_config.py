@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from pipeline import config_reference
 from pipeline.config import (
+    FITTED,
     PROVENANCE,
+    TRAINED,
     Analysis,
     Cell,
     Compute,
@@ -28,6 +30,7 @@ from pipeline.config import (
     load,
     parse,
 )
+from pipeline.config import Success as SuccessRule
 from pipeline.engine.protocol import NormBound, Protocol, Success
 from pipeline.functions import FUNCTIONS
 
@@ -98,19 +101,30 @@ def test_configs_draw_every_figure(name):
 
 def test_defaults_are_the_paper_config():
     paper = load(ROOT / "config/config.yaml")
-    assert paper.data == {"standard": Data()}
-    assert paper.models == {"transformer": Transformer()}
-    assert paper.training["adam"] == Training()
+    assert paper.data["standard"] == Data()
+    assert paper.models["transformer"] == Transformer()
+    assert paper.training["adam"] == Training(record=("attention",))
     assert paper.experiments["and3"] == Experiment()
     assert paper.analysis == Analysis()
     assert paper.compute == Compute()
 
 
-def test_full_training_differs_in_when_only():
-    for name in ["config", "quick"]:
-        adam, full = load(ROOT / "config" / f"{name}.yaml").training.values()
-        assert (adam.success.when, full.success.when) == ("any", "last")
-        assert full.model_copy(update={"success": adam.success}) == adam
+@pytest.mark.parametrize(
+    ("name", "difference"), [("adam_full", {"success": SuccessRule(when="last")}), ("adam_baseline", {"record": ()})]
+)
+def test_protocols_derived_from_adam_differ_in_one_value(name, difference):
+    training = load(ROOT / "config/config.yaml").training
+    assert training[name] == training["adam"].model_copy(update=difference)
+
+
+def test_the_configs_use_every_function_learner_and_noise():
+    for name in CONFIGS:
+        made = load(ROOT / f"config/{name}.yaml")
+        assert {one.function for one in made.enabled.values()} == set(FUNCTIONS)
+        assert {made.models[one.model].kind for one in made.enabled.values()} == {*TRAINED, *FITTED}
+        noises = [made.data[one.data] for one in made.enabled.values()]
+        assert any(one.label_noise for one in noises)
+        assert any(one.feature_noise for one in noises)
 
 
 def test_names_mean_the_same_in_the_quick_and_the_paper_config():

@@ -23,6 +23,11 @@ CONTRACTS = {
     "success_rates": "experiment function model k T n trials successes rate ci_low ci_high",
     "critical_sample_size": "experiment function model k T n_critical ci_low ci_high n_grid censored",
     "scaling_fits": "experiment function model k law a b r_squared",
+    "attention": "experiment function model k T n seed success support_mass support_recovered",
+    "attention_maps": "experiment function model k T n seed head position weight in_support",
+    "transitions": "experiment function model k T n runs reached median ci_low ci_high censored",
+    "transition_fits": "experiment function model k exponent exponent_low exponent_high runs censored_runs",
+    "progress": "experiment function model k T n seed step distance support_mass fourier_coefficient",
 }
 
 
@@ -72,13 +77,18 @@ def test_the_tables_keep_their_contracts(finished):
     for name, columns in CONTRACTS.items():
         assert set(columns.split()) <= set(tables[name]), name
     config = load(SMOKE)
-    for name, experiment in config.experiments.items():
+    for name, experiment in config.enabled.items():
         runs = tables["runs"][tables["runs"]["experiment"] == name]
         assert len(runs) == len(list(experiment.cells())) * experiment.grid.seeds
         assert set(runs["function"]) == {experiment.function}
-    rates = tables["success_rates"]
-    assert rates["successes"].sum() == tables["runs"]["success"].sum()
-    assert rates["trials"].sum() == len(tables["runs"])
+    rates, offline = tables["success_rates"], tables["runs"].query("experiment in @config.offline")
+    assert set(rates["experiment"]) == set(config.offline)
+    assert rates["successes"].sum() == offline["success"].sum()
+    assert rates["trials"].sum() == len(offline)
+    assert set(tables["transitions"]["experiment"]) == set(config.online) == {"parity2_fresh"}
+    assert len(tables["attention"]) == 4
+    assert tables["attention"]["support_mass"].between(0, 1).all()
+    assert tables["progress"]["fourier_coefficient"].between(-1, 1).all()
     critical = tables["critical_sample_size"].query("experiment == 'and3' and not censored")
     assert len(critical) >= 1, "the smoke config should bracket some critical size"
     assert critical["n_critical"].between(10, 40).all()
@@ -86,7 +96,8 @@ def test_the_tables_keep_their_contracts(finished):
 
 def test_the_figures_and_the_config_are_there(finished):
     folder, _ = finished
-    for name in ("critical_sample_size", "success_heatmap", "learning_curves"):
+    for name, figure in load(SMOKE).figures:
+        assert figure, name
         assert (folder / f"results/figures/{name}.svg").read_text().startswith("<svg")
         assert (folder / f"results/figures/{name}.png").read_bytes().startswith(b"\x89PNG")
         assert "vega" in (folder / f"results/figures/{name}.html").read_text()
@@ -177,7 +188,17 @@ def test_a_wrong_config_stops_before_any_job(tmp_path):
     assert not (tmp_path / "results").exists()
 
 
-def test_the_papers_config_is_hundreds_of_jobs(tmp_path):
-    found = jobs(tmp_path)
-    assert found["train"] == found["dataset"] == 18 * 19 + 3
-    assert sum(found.values()) < 1000
+def test_every_block_of_the_papers_config_is_a_job(tmp_path):
+    found, blocks = jobs(tmp_path), load(ROOT / "config/config.yaml").seed_blocks()
+    assert found["train"] + found["fit"] == len(blocks)
+    assert sum(found.values()) < 3000
+
+
+def test_an_experiment_that_is_off_trains_nothing(copy):
+    config = yaml.safe_load(SMOKE.read_text())
+    config["experiments"]["and3_tree"]["enabled"] = False
+    path = copy / "off.yaml"
+    path.write_text(yaml.safe_dump(config))
+    found = jobs(copy, "--configfile", str(path))
+    assert not {"train", "fit", "dataset", "figure_functions"} & found.keys()
+    assert {"runs_table", "figure_learners"} <= found.keys()
