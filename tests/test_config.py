@@ -84,7 +84,7 @@ def problems(raw: object) -> list[str]:
 # What a config says
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", [*CONFIGS, "tuning"])
 def test_configs_parse_fit_the_schema_and_round_trip(name):
     path = ROOT / "config" / f"{name}.yaml"
     config = load(path)
@@ -115,6 +115,16 @@ def test_defaults_are_the_paper_config():
 def test_protocols_derived_from_adam_differ_in_one_value(name, difference):
     training = load(ROOT / "config/config.yaml").training
     assert training[name] == training["adam"].model_copy(update=difference)
+
+
+def test_the_learning_rate_is_all_that_tuning_varies():
+    paper, tuning = load(ROOT / "config/config.yaml"), load(ROOT / "config/tuning.yaml")
+    for training in tuning.training.values():
+        rate = {"learning_rate": training.learning_rate}
+        assert training == paper.training["adam_baseline"].model_copy(update=rate)
+    lengths = {T for one in paper.enabled.values() for T in one.grid.T if one.function == "and"}
+    assert not lengths & {T for one in tuning.enabled.values() for T in one.grid.T}
+    assert {name: paper.models[name] for name in tuning.models} == tuning.models
 
 
 def test_the_configs_use_every_function_learner_and_noise():
