@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 
 from pipeline.figures import sizes, style
-from pipeline.functions import FUNCTIONS
 from pipeline.statistics.information import information_floor
 
 FLOOR = "#777777"
@@ -69,11 +68,11 @@ def _check_distinct(critical: pd.DataFrame) -> None:
 def _points(critical: pd.DataFrame, rates: pd.DataFrame) -> pd.DataFrame:
     """One row for each size: the panel, model, learner, T, n, where it is censored, and the interval's ends.
 
-    The functions come in their registry's order, the models in that in which they are drawn, the Transformer on top.
+    The functions come by name, the models in the order in which they are drawn, the Transformer on top.
     """
     table = sizes.with_grid(critical, rates)
     others = sorted(set(table["model"]) - style.LEARNERS.keys())
-    order = {name: rank for rank, name in enumerate([*FUNCTIONS, *others, *reversed(style.LEARNERS)])}
+    order = {name: rank for rank, name in enumerate([*others, *reversed(style.LEARNERS)])}
     table = table.sort_values([*_PANEL, "model"], key=lambda column: column.replace(order))
     known = table["censored_side"] == ""
     return table.assign(
