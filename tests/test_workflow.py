@@ -200,5 +200,5 @@ def test_an_experiment_that_is_off_trains_nothing(copy):
     path = copy / "off.yaml"
     path.write_text(yaml.safe_dump(config))
     found = jobs(copy, "--configfile", str(path))
-    assert not {"train", "fit", "dataset", "figure_functions"} & found.keys()
+    assert not {"train", "fit", "dataset", "attention_table"} & found.keys()
     assert {"runs_table", "figure_learners"} <= found.keys()
