@@ -1,10 +1,12 @@
 """The figures that compare critical sample sizes: over functions, sparsities and rates of noise."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
+import vl_convert
 
 from pipeline.figures import functions, noise, panels, sizes, sparsity, style
 
@@ -270,3 +272,12 @@ def test_the_command_lines_save_the_figures(tmp_path):
     noise.main([*options["critical"], *options["rates"], "--spec", json.dumps(NOISE), *common])
     expected = {f"{name}.{kind}" for name in ("functions", "sparsity", "noise") for kind in ("svg", "png", "html")}
     assert {path.name for path in (tmp_path / "out").iterdir()} == expected
+
+
+def test_rates_of_noise_are_labelled_in_full():
+    rates_of_noise = {
+        f"noise{percent}": {"label_noise": percent / 100, "feature_noise": 0.0} for percent in (0, 2.5, 10)
+    }
+    critical, rates = tables(*((name, "and", "transformer", 3, {100: 50}) for name in rates_of_noise))
+    svg = vl_convert.vegalite_to_svg(noise.chart(critical, rates, rates_of_noise).to_json())
+    assert {">0<", ">2.5<", ">10<"} <= set(re.findall(r">[\d.e+]+<", svg))

@@ -36,7 +36,8 @@ def chart(critical: pd.DataFrame, rates: pd.DataFrame, noise: Mapping[str, Mappi
     tasks = [f"{style.task_label(function, k)}, {style.learner_label(model)}" for (function, k, model), _ in groups]
     for task, (_, own) in zip(tasks, groups, strict=True):
         for kind, name in KINDS.items():
-            axis = alt.Axis(values=percent, format="~g", grid=False)
+            # as an expression: the axis would round a format to its ticks' precision, 10 to 1e+1
+            axis = alt.Axis(values=percent, labelExpr="format(datum.value, '~g')", grid=False)
             x = alt.X("percent:Q", title=f"{name} (%)", scale=scale, axis=axis)
             y = sizes.log_n(points, titled=kind == "label_noise")
             title = name if len(tasks) == 1 else f"{name}, {task}"

@@ -90,7 +90,7 @@ def log_laws(critical: pd.DataFrame, fits: pd.DataFrame, count: int = 2) -> pd.D
 def log_T(lengths: pd.Series, room: float = 1.1) -> alt.X:
     """The x axis of context lengths, logarithmic, from the smallest over ``room`` to the largest times ``room``."""
     scale = alt.Scale(type="log", nice=False, domain=[lengths.min() / room, lengths.max() * room])
-    axis = alt.Axis(values=ticks(lengths), format="d", grid=False)
+    axis = alt.Axis(values=ticks(lengths), format="d", grid=False, labelSeparation=8)
     return alt.X("T:Q", title="Context length T (log scale)", scale=scale, axis=axis)
 
 
