@@ -195,7 +195,7 @@ class TestLearners:
         spec = learners_chart({})
         encoding = marks(spec, "point")[0]["encoding"]
         assert encoding["x"]["scale"]["type"] == encoding["y"]["scale"]["type"] == "log"
-        assert encoding["y"]["axis"]["values"] == [20, 50]
+        assert encoding["y"]["axis"]["values"] == [10, 20, 50]
 
     def test_a_learner_s_known_sizes_are_joined_and_have_intervals(self):
         spec = learners_chart({}, {"model": "lstm", "experiment": "other"})

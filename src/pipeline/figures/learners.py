@@ -97,7 +97,7 @@ def _looks(models: Sequence[str]) -> dict[type, alt.SchemaBase]:
 def _y(points: pd.DataFrame) -> alt.Y:
     """The axis of n that all panels share."""
     floors = [information_floor(one.T, one.k) for one in points[["T", "k"]].itertuples()]
-    low, high = min(points["n"].min(), *floors) / 1.4, max(points["n"].max(), points["high"].max()) * 1.2
+    low, high = min(points["n"].min(), *floors) / 1.8, max(points["n"].max(), points["high"].max()) * 1.2
     scale = alt.Scale(type="log", nice=False, domain=[low, high])
     axis = alt.Axis(values=sizes.ladder(low, high, (1, 2, 5)), format="d")
     return alt.Y("n:Q", title="Critical sample size n (log scale)", scale=scale, axis=axis)
@@ -132,11 +132,14 @@ def _places(points: pd.DataFrame, ratio: float) -> pd.Series:
 
 
 def _floor(lengths: pd.Series, k: int, x: alt.X, y: alt.Y) -> list[alt.Chart]:
-    """The information floor as a dashed line, and its name at the right end."""
-    T = np.unique(np.geomspace(lengths.min(), lengths.max(), 60).round().astype(int))
+    """The information floor as a dashed line, beyond the ends of the axis, and its name at the right end."""
+    between = np.geomspace(max(k, lengths.min() // 1.2), lengths.max() * 1.2, 60).round().astype(int)
+    T = np.union1d(between, lengths)
     floor = pd.DataFrame({"place": T, "n": [information_floor(int(one), k) for one in T]})
-    line = alt.Chart(floor).mark_line(color=FLOOR, strokeDash=[6, 4], strokeWidth=2).encode(x, y)
-    text = alt.Chart(floor.tail(1)).mark_text(text="information floor", align="right", dy=20, fontSize=14, color=FLOOR)
+    line = alt.Chart(floor).mark_line(color=FLOOR, strokeDash=[6, 4], strokeWidth=2, clip=True).encode(x, y)
+    text = alt.Chart(floor[floor["place"] <= lengths.max()].tail(1)).mark_text(
+        text="information floor", align="right", dy=20, fontSize=14, color=FLOOR
+    )
     return [line, text.encode(x, y)]
 
 

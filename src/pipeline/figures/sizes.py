@@ -98,7 +98,7 @@ def log_n(points: pd.DataFrame, *, titled: bool = True) -> alt.Y:
     """The y axis of critical sample sizes, logarithmic, over all marks and intervals; within a row without labels."""
     ends = points[["n", "low", "high"]]
     low, high = ends.min(axis=None) / 1.25, ends.max(axis=None) * 1.25
-    values = ladder(low, high, (1, 2, 5))
+    values = ladder(low, high / 1.1, (1, 2, 5))  # a label at the upper edge would push the panel's title up
     chosen = {"values": values} if len(values) > 2 else {"tickCount": 5}  # Vega has finer ones
     axis = alt.Axis(**chosen, format="d", labels=titled, ticks=titled)
     title = "Critical sample size n (samples, log)" if titled else None
