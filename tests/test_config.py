@@ -117,6 +117,14 @@ def test_protocols_derived_from_adam_differ_in_one_value(name, difference):
     assert training[name] == training["adam"].model_copy(update=difference)
 
 
+@pytest.mark.parametrize("name", ["config", "quick"])
+def test_every_function_is_learned_by_every_learner(name):
+    made = load(ROOT / f"config/{name}.yaml")
+    shown = [made.experiments[one] for one in made.figures.learners.experiments]
+    learned = {(one.function, made.models[one.model].kind) for one in shown}
+    assert learned == {(function, kind) for function in FUNCTIONS for kind in (*TRAINED, *FITTED)}
+
+
 def test_the_learning_rate_is_all_that_tuning_varies():
     paper, tuning = load(ROOT / "config/config.yaml"), load(ROOT / "config/tuning.yaml")
     for training in tuning.training.values():
