@@ -190,7 +190,7 @@ def _panel(large: pd.DataFrame, column: str, title: str) -> alt.LayerChart:
     growth, constant = line(large, column)
     fitted = pd.DataFrame({"T": np.geomspace(large["T"].min(), large["T"].max(), 50)})
     fitted[column] = growth * fitted["T"] + constant
-    powers = alt.Axis(values=[10.0**exponent for exponent in range(-2, 7)], format="~s")
+    powers = alt.Axis(values=[10.0**exponent for exponent in range(-2, 7)], format="~g")
     x = alt.X("T:Q", title="Context length T (log)", scale=alt.Scale(type="log"), axis=powers)
     y = alt.Y(f"{column}:Q", title=title, scale=alt.Scale(type="log"), axis=powers)
     curve = alt.Chart(fitted).mark_line(color=style.INK, strokeDash=[5, 4]).encode(x, y)
