@@ -205,6 +205,13 @@ def test_cells():
     assert cells == [Cell("and", "standard", "tiny", "adam", 3, T, n) for T in (8, 12) for n in (10, 20)]
 
 
+def test_cells_of_several_grids():
+    more = [{"k": [3], "T": [20], "n": [30, 40], "seeds": 7}]
+    cells = parse(edited(("experiments.and3.more_grids", more))).experiments["and3"].cells()
+    assert {(cell.T, cell.n): seeds for cell, seeds in cells.items() if seeds == 7} == {(20, 30): 7, (20, 40): 7}
+    assert len(cells) == 6
+
+
 @pytest.mark.parametrize(
     ("seeds", "size", "blocks"),
     [
@@ -265,6 +272,11 @@ WRONG = [
     ("analysis.bootstrap", 0, "0 is out of range; use a value >= 1"),
     ("models.tiny.heads", 0, "0 is out of range; use a value >= 1"),
     ("experiments.and3.grid.seeds", 0, "0 is out of range; use a value >= 1"),
+    (
+        "experiments.and3.more_grids",
+        [{"k": [3], "T": [12, 20], "n": [20, 30]}],
+        "k = 3, T = 12, n = 20 is in two grids; leave it out of one",
+    ),
     ("training.adam.success.when", "never", "'never' is not allowed; use 'any' or 'last'"),
     ("models.tiny.activation", "tanh", "'tanh' is not allowed; use 'gelu' or 'relu'"),
     ("models.tiny.kind", "lstmm", "unknown kind 'lstmm'; did you mean 'lstm'?"),
@@ -306,6 +318,16 @@ def test_wrong_value(path, value, problem):
 WRONG_ELSEWHERE = [
     # the problem is found at a path other than the edited one
     ("experiments.and3.grid.T", [8, 9, 2], "experiments.and3.grid.T[2]: 2 is smaller than k = 3; use T >= 3"),
+    (
+        "experiments.and3.more_grids",
+        [{"k": [3], "T": [2], "n": [20]}],
+        "experiments.and3.more_grids[0].T[0]: 2 is smaller than k = 3; use T >= 3",
+    ),
+    (
+        "experiments.and3.more_grids",
+        [{"k": [3], "T": [20], "n": [20], "seed": 3}],
+        "experiments.and3.more_grids[0].seed: unknown key; did you mean 'seeds'?",
+    ),
     ("experiments.and3.grid.k", [3, 9], "experiments.and3.grid.T[0]: 8 is smaller than k = 9; use T >= 9"),
     (
         "experiments.and3.grid.n",

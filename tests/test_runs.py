@@ -10,7 +10,8 @@ from pipeline.storage import read_table, write_frame, write_table
 
 CELL = {"function": "and", "data": "standard", "model": "transformer", "training": "adam", "k": 3, "T": 10}
 GRID = {"k": [3], "T": [10], "n": [20, 30], "seeds": 2}
-EXPERIMENT = {"function": "and", "data": "standard", "model": "transformer", "training": "adam", "grid": GRID}
+LEARNING = {"function": "and", "data": "standard", "model": "transformer", "training": "adam"}
+EXPERIMENT = {**LEARNING, "grid": GRID, "more_grids": []}
 
 
 def row(n: int, seed: int, **changes) -> dict:
@@ -52,6 +53,12 @@ def test_a_run_stands_in_every_experiment_it_belongs_to(files):
     assert table["success_step"].tolist() == [40, pd.NA, 40, 40, 40]
     contract = "experiment function model k T n seed success success_step best_holdout_accuracy train_loss steps status"
     assert list(table)[:13] == contract.split()
+
+
+def test_an_experiment_of_several_grids_takes_the_runs_of_each(files):
+    apart = {**EXPERIMENT, "grid": {**GRID, "n": [20]}, "more_grids": [{**GRID, "n": [30], "seeds": 1}]}
+    table = runs_table(files, {"main": apart})
+    assert list(table[["n", "seed"]].itertuples(index=False, name=None)) == [(20, 0), (20, 1), (30, 0)]
 
 
 def test_missing_runs_are_an_error_that_names_the_experiment(files):

@@ -36,7 +36,7 @@ def test_cells_that_experiments_share_are_computed_once_whatever_their_seeds():
 
 def test_a_training_job_is_told_its_cell_and_settings():
     made = config(one={"T": [5], "n": [20], "seeds": 1})
-    cell = next(made.experiments["one"].cells())
+    cell = next(iter(made.experiments["one"].cells()))
     spec = json.loads(targets.training_spec(made, cell))
     assert spec["cell"] == {**cell._asdict()}
     assert spec["model"]["width"] == 64
@@ -81,7 +81,7 @@ def test_a_learner_that_is_fitted_has_no_training():
     raw = {"tree": {"model": "tree", "training": None, "grid": {"k": [3], "T": [5], "n": [20], "seeds": 1}}}
     made = parse({"experiments": raw, "models": {"tree": {"kind": "decision_tree"}}})
     assert targets.run_files(made, made.enabled.values(), PATTERN) == ["standard/and/tree/none/3/5/20/0-0"]
-    spec = json.loads(targets.fitting_spec(made, next(made.experiments["tree"].cells())))
+    spec = json.loads(targets.fitting_spec(made, next(iter(made.experiments["tree"].cells()))))
     assert spec["model"]["criterion"] == "gini"
     assert "training" not in spec
     assert json.loads(targets.experiments_spec(made.enabled))["tree"]["training"] == "none"

@@ -99,6 +99,8 @@ def _type(field: Schema) -> str:
     """A value's type and limits in words."""
     if "anyOf" in field:
         return " or ".join(map(_type, field["anyOf"]))
+    if "$ref" in field:
+        return f"mapping with the keys of `{field['$ref'].rpartition('/')[2].lower()}`"
     if field["type"] == "array":
         return f"list of: {_type(field['items'])}"
     if "const" in field:

@@ -42,18 +42,22 @@ def assign_experiments(runs: pd.DataFrame, experiments: Mapping[str, Mapping]) -
 
 
 def _runs_of(runs: pd.DataFrame, name: str, experiment: Mapping) -> pd.DataFrame:
-    grid = experiment["grid"]
-    chosen = runs["seed"] < grid["seeds"]
+    grids = [experiment["grid"], *experiment["more_grids"]]
     for column in ("function", "data", "model", "training"):
-        chosen &= runs[column] == experiment[column]
-    for column in ("k", "T", "n"):
-        chosen &= runs[column].isin(grid[column])
-    expected = grid["seeds"] * len(grid["k"]) * len(grid["T"]) * len(grid["n"])
+        runs = runs[runs[column] == experiment[column]]
+    chosen = np.logical_or.reduce([_in_grid(runs, grid) for grid in grids])
+    expected = sum(grid["seeds"] * len(grid["k"]) * len(grid["T"]) * len(grid["n"]) for grid in grids)
     if chosen.sum() != expected:
         raise ValueError(
             f"experiments.{name}: {chosen.sum()} of {expected} runs found; run snakemake to train the rest"
         )
     return runs[chosen].assign(experiment=name)
+
+
+def _in_grid(runs: pd.DataFrame, grid: Mapping) -> pd.Series:
+    """Whether a run is one of the grid's."""
+    values = {column: grid[column] for column in ("k", "T", "n")}
+    return (runs["seed"] < grid["seeds"]) & runs[list(values)].isin(values).all(axis=1)
 
 
 def runs_table(files: Iterable[Path], experiments: Mapping[str, Mapping]) -> pd.DataFrame:

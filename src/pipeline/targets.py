@@ -19,9 +19,9 @@ def run_files(config: Config, experiments: Iterable[Experiment], pattern: str) -
     files = (
         pattern.format(**cell._asdict(), seeds=f"{seeds[0]}-{seeds[-1]}")
         for experiment in experiments
-        for cell in experiment.cells()
+        for cell, count in experiment.cells().items()
         for seeds in blocks[cell]
-        if seeds[0] < experiment.grid.seeds
+        if seeds[0] < count
     )
     return list(dict.fromkeys(files))
 

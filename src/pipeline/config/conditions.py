@@ -45,19 +45,21 @@ def _transformer_problems(experiment: Experiment, model: Section, training: Trai
 
 
 def _batch_problems(experiment: Experiment, training: Training) -> Problems:
-    for index, n in enumerate(experiment.grid.n):
+    sizes = ((location, index, n) for location, grid in experiment.located_grids() for index, n in enumerate(grid.n))
+    for location, index, n in sizes:
         if n < (training.batch_size or 0):
             yield (
-                ("grid", "n", index),
+                (*location, "n", index),
                 f"{n} is smaller than batch_size = {training.batch_size} of {experiment.training!r}; "
                 f"use n >= {training.batch_size}",
             )
 
 
 def _search_problems(experiment: Experiment) -> Problems:
-    for index, T in enumerate(experiment.grid.T):
-        problems = (too_large(experiment.function, k, T) for k in experiment.grid.k)
-        yield from ((("grid", "T", index), problem) for problem in problems if problem)
+    for location, grid in experiment.located_grids():
+        for index, T in enumerate(grid.T):
+            problems = (too_large(experiment.function, k, T) for k in grid.k)
+            yield from (((*location, "T", index), problem) for problem in problems if problem)
 
 
 def figure_problems(
@@ -75,7 +77,7 @@ def figure_problems(
 
 def _one(axis: str) -> Callable[[Experiment, Training | None], str | None]:
     def check(experiment: Experiment, training: Training | None) -> str | None:
-        count = len(getattr(experiment.grid, axis))
+        count = len({value for _, grid in experiment.located_grids() for value in getattr(grid, axis)})
         return f"{{}} has {count} values of {axis}; use an experiment with one" if count > 1 else None
 
     return check

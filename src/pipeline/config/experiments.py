@@ -1,12 +1,12 @@
 """The experiments: what is learned by which learner, on which grid of cells."""
 
 from collections.abc import Iterator
-from itertools import product
+from itertools import combinations, product
 from typing import Annotated, NamedTuple
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
-from pipeline.config.sections import Count, ListOf, Section, check_known, name_of, reject, setting
+from pipeline.config.sections import Count, ListOf, Location, Section, check_known, name_of, reject, setting
 from pipeline.functions import FUNCTIONS
 
 NO_TRAINING = "none"  # the name of the training protocol of a learner that is fitted at once, in paths
@@ -54,6 +54,9 @@ class Experiment(Section):
         "adam", description="Name of a training protocol; null for a learner that is fitted without training steps."
     )
     grid: Grid = Field(Grid(), description="The cells.")
+    more_grids: Annotated[tuple[Grid, ...], Field(strict=False)] = Field(
+        (), description="Further cells, where other T need other n; no cell twice."
+    )
     enabled: bool = Field(True, description="false: the experiment is off, as if it were not there.")
 
     @field_validator("function")
@@ -61,15 +64,35 @@ class Experiment(Section):
     def _function_exists(cls, function: str) -> str:
         return check_known("function", function, FUNCTIONS)
 
-    @field_validator("grid")
-    @classmethod
-    def _function_allows_k(cls, grid: Grid, info: ValidationInfo) -> Grid:
-        if "function" in info.data:
-            check = FUNCTIONS[info.data["function"]].check_sparsity
-            reject((("k", index), problem) for index, k in enumerate(grid.k) if (problem := check(k)))
-        return grid
+    @model_validator(mode="after")
+    def _function_allows_k(self) -> "Experiment":
+        check = FUNCTIONS[self.function].check_sparsity
+        reject(
+            ((*location, "k", index), problem)
+            for location, grid in self.located_grids()
+            for index, k in enumerate(grid.k)
+            if (problem := check(k))
+        )
+        return self
 
-    def cells(self) -> Iterator[Cell]:
-        """The cells in the grid's order, n varying fastest."""
-        for k, T, n in product(self.grid.k, self.grid.T, self.grid.n):
-            yield Cell(self.function, self.data, self.model, self.training or NO_TRAINING, k, T, n)
+    @field_validator("more_grids")
+    @classmethod
+    def _grids_are_apart(cls, more: tuple[Grid, ...], info: ValidationInfo) -> tuple[Grid, ...]:
+        grids = [info.data["grid"], *more] if "grid" in info.data else more
+        for one, other in combinations(grids, 2):
+            shared = [sorted({*getattr(one, axis)} & {*getattr(other, axis)}) for axis in ("k", "T", "n")]
+            if all(shared):
+                k, T, n = (values[0] for values in shared)
+                raise ValueError(f"k = {k}, T = {T}, n = {n} is in two grids; leave it out of one")
+        return more
+
+    def located_grids(self) -> Iterator[tuple[Location, Grid]]:
+        """All grids, each with its location below the experiment."""
+        yield ("grid",), self.grid
+        yield from ((("more_grids", index), grid) for index, grid in enumerate(self.more_grids))
+
+    def cells(self) -> dict[Cell, int]:
+        """The number of runs of each cell; grid after grid, n varying fastest."""
+        names = (self.function, self.data, self.model, self.training or NO_TRAINING)
+        grids = (grid for _, grid in self.located_grids())
+        return {Cell(*names, *numbers): grid.seeds for grid in grids for numbers in product(grid.k, grid.T, grid.n)}

@@ -146,8 +146,8 @@ def _keys_at(location: Location) -> Iterable[str]:
             section = KINDS[next(parts)]
             continue
         annotation = section.model_fields[part].annotation
-        if get_origin(annotation) is dict:
-            next(parts)  # the entry's name
+        if get_origin(annotation) in (dict, tuple):
+            next(parts)  # the entry's name or place
         section = next(
             kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, type) and issubclass(kind, Section)
         )

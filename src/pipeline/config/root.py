@@ -108,8 +108,8 @@ class Config(Section):
         """
         counts: dict[Cell, int] = {}
         for experiment in self.enabled.values():
-            for cell in experiment.cells():
-                counts[cell] = max(counts.get(cell, 0), experiment.grid.seeds)
+            for cell, seeds in experiment.cells().items():
+                counts[cell] = max(counts.get(cell, 0), seeds)
         size = self.compute.seeds_per_job
         return {
             cell: [range(first, min(first + size, count)) for first in range(0, count, size)]
