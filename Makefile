@@ -3,7 +3,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 RUN = snakemake --cores all
 
-.PHONY: env quick paper smoke test bench lint docs clean
+.PHONY: env quick paper smoke test bench lint docs site clean
 
 env: .venv/installed
 
@@ -37,6 +37,10 @@ lint: env
 
 docs: env
 	python -m pipeline.config_reference
+
+site: env
+	pip install --quiet --editable '.[docs]'
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
 
 clean:
 	rm -rf .venv .snakemake .pytest_cache .ruff_cache .hypothesis
