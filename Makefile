@@ -3,7 +3,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 RUN = snakemake --cores all
 
-.PHONY: env quick paper smoke test bench lint docs site clean
+.PHONY: env quick paper smoke test bench lint docs site paper-ready crate clean
 
 env: .venv/installed
 
@@ -41,6 +41,12 @@ docs: env
 site: env
 	pip install --quiet --editable '.[docs]'
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
+
+paper-ready: env
+	python -m pipeline.paper_ready --template $(or $(TEMPLATE),icml)
+
+crate: env
+	python -m pipeline.crate --command "$(or $(COMMAND),make paper)"
 
 clean:
 	rm -rf .venv .snakemake .pytest_cache .ruff_cache .hypothesis

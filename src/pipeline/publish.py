@@ -37,7 +37,7 @@ def publish(results: Path, target: Path, command: str) -> None:
         shutil.copyfile(path, target / path.name)
     manifest = {
         "command": command,
-        "commit": _git(results, "rev-parse", "HEAD"),
+        "commit": commit(results),
         "uncommitted_changes": bool(_git(results, "status", "--porcelain", "--untracked-files=no", *CODE)),
         "machine": {"processor": _processor(), "cores": os.cpu_count(), "system": platform.system()},
         "python": platform.python_version(),
@@ -45,6 +45,11 @@ def publish(results: Path, target: Path, command: str) -> None:
         "sha256": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files},
     }
     (target / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+
+
+def commit(folder: Path) -> str:
+    """The commit of the checkout that holds a folder."""
+    return _git(folder, "rev-parse", "HEAD")
 
 
 def _git(folder: Path, *command: str) -> str:
