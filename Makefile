@@ -37,6 +37,7 @@ lint: env
 
 docs: env
 	python -m pipeline.config_reference
+	python -m pipeline.rule_graph
 
 site: env
 	pip install --quiet --editable '.[docs]'
