@@ -1,6 +1,9 @@
 """Parquet files: whole or not at all, and damage is noticed."""
 
 import errno
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -36,6 +39,20 @@ def test_nothing_appears_when_writing_fails(tmp_path):
         raise RuntimeError("interrupted")
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_nothing_appears_when_the_writer_is_killed(tmp_path):
+    killed = """if True:
+        import os, signal, sys
+        from pathlib import Path
+        from pipeline.storage import whole_file
+        with whole_file(Path(sys.argv[1])) as temporary:
+            temporary.write_text("half")
+            os.kill(os.getpid(), signal.SIGKILL)"""
+    path = tmp_path / "table.parquet"
+    assert subprocess.run([sys.executable, "-c", killed, path]).returncode == -signal.SIGKILL
+    (remnant,) = tmp_path.iterdir()
+    assert remnant.name.startswith(".table.parquet.")
 
 
 def test_a_full_disk_names_the_file_and_the_mend(tmp_path):

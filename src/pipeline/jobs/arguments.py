@@ -9,10 +9,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from pipeline.jobs import LESS_MEMORY
 from pipeline.storage import TornFileError, writing
 
 log = logging.getLogger(__name__)
-LESS_MEMORY = "run fewer jobs at a time (--cores 1), or lower compute.seeds_per_job, T or n"
 
 
 def parse(description: str, *paths: str, **options: dict[str, Any]) -> argparse.Namespace:
@@ -48,7 +48,9 @@ def _log_to(path: Path) -> None:
 
 def _report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Logs what ended the job; of trouble with files or memory, whose message says it all, without the traceback."""
-    if _out_of_memory(error):
+    if isinstance(error, KeyboardInterrupt):
+        log.critical("interrupted")
+    elif _out_of_memory(error):
         log.critical("out of memory (%s); %s", str(error).strip() or kind.__name__, LESS_MEMORY)
     else:
         expected = isinstance(error, OSError | TornFileError)
