@@ -54,15 +54,17 @@ def read(path: str | Path) -> Any:
     """What a YAML file says.
 
     Raises:
-        ConfigError: the file is not YAML or has a key twice.
+        ConfigError: the file is not YAML in UTF-8, or has a key twice.
         OSError: the file cannot be read.
     """
     try:
-        return yaml.load(Path(path).read_bytes(), _UniqueKeyLoader)
+        return yaml.load(Path(path).read_bytes().decode(), _UniqueKeyLoader)
     except yaml.MarkedYAMLError as error:
         raise ConfigError(f"{path}:{error.problem_mark.line + 1}: {error.problem}; correct the YAML") from None
-    except yaml.reader.ReaderError as error:  # names a byte, not a line
-        raise ConfigError(f"{path}: byte {error.position}: {error.reason}; save the file as UTF-8 text") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: byte {error.start}: {error.reason}; save the file as UTF-8 text") from None
+    except yaml.reader.ReaderError as error:
+        raise ConfigError(f"{path}: character {error.position}: {error.reason}; save the file as UTF-8 text") from None
 
 
 def load(path: str | Path) -> Config:
@@ -124,8 +126,12 @@ def _path(error: ErrorDetails) -> str:
         location += ("kind",)
     elif location[0] == "models" and location[2:3] and location[2] in KINDS:
         location = location[:2] + location[3:]  # pydantic tells the kind, which is no key
-    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in location if part != "[key]")
+    parts = (f"[{part}]" if isinstance(part, int) else f".{_on_a_line(part)}" for part in location if part != "[key]")
     return "".join(parts).removeprefix(".")
+
+
+def _on_a_line(key: str) -> str:
+    return key if key and key.isprintable() else repr(key)
 
 
 def _explain(error: ErrorDetails) -> str:
