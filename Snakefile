@@ -14,6 +14,7 @@ sys.path.insert(0, str(SOURCE))
 import pipeline.config
 from pipeline import faults, targets
 from pipeline.fingerprint import fingerprint
+from pipeline.forecast import forecast
 
 shell.prefix(
     f"set -euo pipefail; export PYTHONPATH={shlex.quote(str(SOURCE))};"
@@ -21,6 +22,12 @@ shell.prefix(
 )
 
 DEFAULT = Path(workflow.basedir, "config/config.yaml")
+
+cores = workflow.resource_settings.cores
+if cores is not None and cores < 1:
+    raise WorkflowError(
+        f"--cores {cores}: no job could run; use a number of at least 1, or all"
+    )
 
 # A config file of the command line replaces the default one; merged, the default's experiments would stay.
 if not workflow.overwrite_configfiles:
@@ -71,6 +78,12 @@ onstart:
         faults.check_writable(Path("results"))
     except OSError as error:
         raise WorkflowError(error.strerror) from None
+    todo = [job for job in workflow.dag.needrun_jobs() if job.output]
+    jobs = [(job.rule.name, dict(job.wildcards.items())) for job in todo]
+    cores = (
+        workflow.resource_settings.cores or workflow.resource_settings.nodes or 1
+    )
+    print(forecast(CONFIG, jobs, cores), file=sys.stderr)
     check_times = workflow.dag.check_output_mtime
 
     async def check_times_after_clock(job, outputs):
