@@ -3,7 +3,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 RUN = snakemake --cores all
 
-.PHONY: env quick paper smoke test bench lint docs site paper-ready crate clean
+.PHONY: env quick paper smoke run forecast test bench lint docs site paper-ready crate clean
 
 env: .venv/installed
 
@@ -22,6 +22,15 @@ paper: env
 
 smoke: env
 	$(RUN) --configfile config/smoke.yaml
+
+# make run CONFIG=my.yaml: checks a config, says how long it will take, and runs it; make forecast stops before the run
+CONFIG ?= config/config.yaml
+
+run: forecast
+	$(RUN) --configfile $(CONFIG)
+
+forecast: env
+	@PYTHONPATH=src python -m pipeline.forecast $(CONFIG)
 
 test: env
 	pytest

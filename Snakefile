@@ -5,23 +5,41 @@ import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.utils import update_config
 
 # The workflow and its jobs run the code of this checkout, whatever is installed.
 SOURCE = Path(workflow.basedir, "src")
 sys.path.insert(0, str(SOURCE))
-shell.prefix(f"set -euo pipefail; export PYTHONPATH={shlex.quote(str(SOURCE))}; ")
 
 import pipeline.config
-from pipeline import targets
+from pipeline import faults, targets
 from pipeline.fingerprint import fingerprint
+from pipeline.forecast import forecast
+
+shell.prefix(
+    f"set -euo pipefail; export PYTHONPATH={shlex.quote(str(SOURCE))};"
+    " trap '[ $? -ne 137 ] || python -m pipeline.faults' EXIT; "
+)
+
+DEFAULT = Path(workflow.basedir, "config/config.yaml")
+
+cores = workflow.resource_settings.cores
+if cores is not None and cores < 1:
+    raise WorkflowError(
+        f"--cores {cores}: no job could run; use a number of at least 1, or all"
+    )
 
 # A config file of the command line replaces the default one; merged, the default's experiments would stay.
 if not workflow.overwrite_configfiles:
 
-    configfile: f"{workflow.basedir}/config/config.yaml"
+    configfile: str(DEFAULT)
 
 
 try:
+    # Of a key that is there twice, Snakemake takes the last, and it leaves what is nested in --config as text.
+    for path in workflow.overwrite_configfiles or [DEFAULT]:
+        pipeline.config.read(path)
+    update_config(config, pipeline.config.typed(workflow.config_settings.config))
     CONFIG = pipeline.config.parse(config)
 except pipeline.config.ConfigError as error:
     raise WorkflowError(f"The config is wrong:\n{error}") from None
@@ -55,6 +73,30 @@ rule all:
         targets.run_files(CONFIG, CONFIG.enabled.values(), rules.train.output[0]),
 
 
+onstart:
+    try:
+        faults.check_writable(Path("results"))
+    except OSError as error:
+        raise WorkflowError(error.strerror) from None
+    todo = [job for job in workflow.dag.needrun_jobs() if job.output]
+    jobs = [(job.rule.name, dict(job.wildcards.items())) for job in todo]
+    cores = (
+        workflow.resource_settings.cores or workflow.resource_settings.nodes or 1
+    )
+    print(forecast(CONFIG, jobs, cores), file=sys.stderr)
+    check_times = workflow.dag.check_output_mtime
+
+    async def check_times_after_clock(job, outputs):
+        faults.bring_back(Path("results"), job.input, outputs)
+        await check_times(job, outputs)
+
+    workflow.dag.check_output_mtime = check_times_after_clock
+
+
 onsuccess:
     # absent if only some of the targets were asked for
     shell("cat results/summary.txt 2>/dev/null || true")
+
+
+onerror:
+    print(faults.STOPPED, file=sys.stderr)

@@ -1,9 +1,7 @@
 """The workflow, by really running Snakemake on the smoke config."""
 
-import os
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import pandas as pd
@@ -13,8 +11,8 @@ import yaml
 from pipeline.config import load
 from pipeline.datasets import read_training_sets
 from pipeline.storage import read_frame
+from running import ROOT, snakemake
 
-ROOT = Path(__file__).parent.parent
 SMOKE = ROOT / "config" / "smoke.yaml"
 pytestmark = pytest.mark.slow
 
@@ -29,13 +27,6 @@ CONTRACTS = {
     "transition_fits": "experiment function model k exponent exponent_low exponent_high runs censored_runs",
     "progress": "experiment function model k T n seed step distance support_mass fourier_coefficient",
 }
-
-
-def snakemake(folder: Path, *options: str, snakefile: Path = ROOT / "Snakefile") -> subprocess.CompletedProcess:
-    """Runs Snakemake in a folder, without the terminal's settings."""
-    command = ["snakemake", "--snakefile", str(snakefile), "--directory", str(folder), "--cores", "2", *options]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("SNAKEMAKE")}
-    return subprocess.run(command, capture_output=True, text=True, env=environment)
 
 
 def jobs(folder: Path, *options: str, **where: Path) -> dict[str, int]:

@@ -66,7 +66,13 @@ def train_block(spec: dict, dataset: Path, holdout: Path, output: Path, checkpoi
         results += training.results
     write_results(spec["cell"], sets, results, output)
     saved.remove()
-    log.info("%s: %d of %d runs succeeded", address, sum(result.success for result in results), len(results))
+    log.info("%s: %d of %d runs succeeded%s", address, sum(one.success for one in results), len(results), lost(results))
+
+
+def lost(results: list[RunResult]) -> str:
+    """Of a message, what it says of runs whose loss became infinite or NaN."""
+    diverged = sum(result.status == "diverged" for result in results)
+    return f"; {diverged} of them diverged, which a lower learning_rate may mend" if diverged else ""
 
 
 def identity(spec: dict, *inputs: Path) -> str:
