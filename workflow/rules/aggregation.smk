@@ -152,6 +152,26 @@ rule scaling_fits:
         " --output {output} --log {log}"
 
 
+rule law_fits:
+    input:
+        rates=rules.success_rates.output[0],
+    output:
+        fits="results/tables/law_fits.parquet",
+        verdicts="results/tables/law_verdicts.parquet",
+        sizes="results/tables/law_sizes.parquet",
+        curves="results/tables/law_curves.parquet",
+    log:
+        "results/logs/law_fits.log",
+    conda:
+        "../../environment.yml"
+    params:
+        spec=ESTIMATION,
+        code=fingerprint("pipeline.jobs.law_fits"),
+    shell:
+        "python -m pipeline.jobs.law_fits --spec {params.spec:q} --rates {input.rates} --fits {output.fits}"
+        " --verdicts {output.verdicts} --sizes {output.sizes} --curves {output.curves} --log {log}"
+
+
 ONLINE = json.dumps(
     {"experiments": list(CONFIG.online), "confidence": CONFIG.analysis.confidence}
 )

@@ -1,0 +1,2 @@
+def write(tables, to):
+    pass
