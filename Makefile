@@ -3,7 +3,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 RUN = snakemake --cores all
 
-.PHONY: env quick paper smoke run forecast test bench lint docs site paper-ready crate clean
+.PHONY: env quick paper smoke run forecast test bench simulate lint docs site paper-ready crate clean
 
 env: .venv/installed
 
@@ -37,6 +37,9 @@ test: env
 
 bench: env
 	python benchmarks
+
+simulate: env
+	OMP_NUM_THREADS=1 python benchmarks/simulate.py
 
 lint: env
 	ruff check .

@@ -12,6 +12,7 @@ NEARLY_ALL = 0.9  # a success rate below this at the largest n suggests that mor
 def summary(
     critical: pd.DataFrame,
     fits: pd.DataFrame,
+    verdicts: pd.DataFrame,
     runs: pd.DataFrame,
     share: float,
     confidence: float,
@@ -23,6 +24,7 @@ def summary(
     Args:
         critical: the table critical_sample_size.
         fits: the table scaling_fits.
+        verdicts: the table law_verdicts.
         runs: the table runs.
         share: the share of successful runs that defines the critical size.
         confidence: the intervals' coverage.
@@ -31,10 +33,10 @@ def summary(
     """
     lines = [f"Critical sample size: the n at which {share:.0%} of the runs succeed, with {confidence:.0%} intervals."]
     for key, rows in critical.groupby(SERIES):
-        mine, law = (table[(table[SERIES] == list(key)).all(axis=1)] for table in (runs, fits))
+        mine, law, judged = (table[(table[SERIES] == list(key)).all(axis=1)] for table in (runs, fits, verdicts))
         experiment, function, model, k = key
         lines += ["", f"{experiment}: {function} of k = {k} bits, {model}, {len(mine)} runs"]
-        lines += [*_sizes(rows), *_laws(law), *_plateaus(rows, mine), *_counts(mine)]
+        lines += [*_sizes(rows), *_laws(law), *_judgement(judged), *_plateaus(rows, mine), *_counts(mine)]
     if transitions is not None:
         lines += [
             "",
@@ -76,6 +78,12 @@ def _laws(fits: pd.DataFrame) -> Iterator[str]:
     for fit in fits.dropna(subset="a").itertuples():
         slope = f"{fit.a:.1f} [{fit.a_low:.1f}, {fit.a_high:.1f}]"
         yield f"  fit: n = {slope} · ln T {'+' if fit.b >= 0 else '-'} {abs(fit.b):.1f}, R² = {fit.r_squared:.3f}"
+
+
+def _judgement(verdicts: pd.DataFrame) -> Iterator[str]:
+    """Which law it is, where the laws could be compared."""
+    for one in verdicts.dropna(subset="best_aic").itertuples():
+        yield f"  law: {one.verdict.replace('_', ' ')} ({one.reason})"
 
 
 def _plateaus(rows: pd.DataFrame, runs: pd.DataFrame) -> Iterator[str]:

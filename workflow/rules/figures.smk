@@ -11,6 +11,13 @@ FITTED_SIZES = {**SIZES, "fits": rules.scaling_fits.output[0]}
 # Of each figure, the tables that its module reads, by the names of its options.
 FIGURE_TABLES = {
     "critical_sample_size": FITTED_SIZES,
+    "laws": {
+        "verdicts": rules.law_fits.output.verdicts,
+        "fits": rules.law_fits.output.fits,
+        "points": rules.law_fits.output.sizes,
+        "curves": rules.law_fits.output.curves,
+        "critical": rules.critical_sample_size.output[0],
+    },
     "success_heatmap": SIZES,
     "learning_curves": {"curves": rules.learning_curves_table.output[0]},
     "functions": FITTED_SIZES,
@@ -81,6 +88,7 @@ rule summary:
         **TRANSITIONS,
         critical=rules.critical_sample_size.output[0],
         fits=rules.scaling_fits.output[0],
+        verdicts=rules.law_fits.output.verdicts,
         runs=rules.runs_table.output[0],
     output:
         "results/summary.txt",
@@ -99,4 +107,4 @@ rule summary:
         code=fingerprint("pipeline.jobs.summarise"),
     shell:
         "python -m pipeline.jobs.summarise --spec {params.spec:q} --critical {input.critical} --fits {input.fits}"
-        " --runs {input.runs} {params.transitions} --output {output} --log {log}"
+        " --verdicts {input.verdicts} --runs {input.runs} {params.transitions} --output {output} --log {log}"

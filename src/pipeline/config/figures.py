@@ -72,6 +72,9 @@ class Figures(Section):
     critical_sample_size: CriticalSampleSizeFigure | None = Field(
         None, description="Critical sample size against T, beside the paper's."
     )
+    laws: SampleSizeFigure | None = Field(
+        None, description="Laws of the critical sample size beyond the data, and the evidence for each."
+    )
     success_heatmap: SampleSizeFigure | None = Field(None, description="Success rate over T and n.")
     learning_curves: LearningCurvesFigure | None = Field(
         None, description="Loss and holdout accuracy over steps; for experiments with one k and T and no early stops."

@@ -8,8 +8,8 @@ from pipeline.summary import summary
 
 if __name__ == "__main__":
     optional = {name: {"type": Path, "required": False} for name in ("transitions", "growth")}
-    given = arguments.parse(__doc__, "critical", "fits", "runs", "output", **optional)
-    tables = {name: getattr(given, name) for name in ("critical", "fits", "runs", *optional)}
+    given = arguments.parse(__doc__, "critical", "fits", "verdicts", "runs", "output", **optional)
+    tables = {name: getattr(given, name) for name in ("critical", "fits", "verdicts", "runs", *optional)}
     frames = {name: read_frame(path) for name, path in tables.items() if path}
     with whole_file(given.output) as temporary:
         temporary.write_text(summary(**frames, **given.spec), encoding="utf-8")

@@ -5,9 +5,9 @@
     p(n, T) = λ(T) · expit(s(T) · ln(n / n_c(T)) + logit(share / λ(T)))
 
 n_c(T) is the critical sample size, at which p is the share; it follows a :class:`~pipeline.statistics.laws.Law`. The
-asymptote λ, what is reached with samples in plenty, is 1, constant, or falls or rises with T; ``λ = share + (1 − share) ·
-expit(c0 + c1·x)`` lies above the share, so the critical size exists. The steepness s is constant or ``exp(d0 + d1·x)``. x is
-ln T less the middle of its range.
+asymptote λ, what is reached with samples in plenty, is 1, constant, or changes with T;
+``λ = share + (1 − share) · expit(c0 + c1·x)`` lies above the share, so that the critical size exists. The steepness s
+is constant or ``exp(d0 + d1·x)``. x is ln T less the middle of its range.
 """
 
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ from scipy.special import expit, gammaln, log_expit
 
 from pipeline.statistics.laws import Law
 
+_STEEPEST = 50.0  # of ln s: a step beyond would overflow
 _START = {"steepness": np.log(4), "asymptote": 3.0}
 
 
@@ -57,7 +58,10 @@ class Counts:
 
 @dataclass(frozen=True)
 class Model:
-    """The model of a table's cells under one law and one shape. Parameters: the law's, the steepness's, the asymptote's."""
+    """The model of a table's cells under one law and one shape.
+
+    Its parameters are the law's, the steepness's and the asymptote's, in this order.
+    """
 
     law: Law
     shape: Shape
@@ -88,26 +92,26 @@ class Model:
         """Success and failure probabilities, each [B, G], and the derivatives of the former [B, G, size]."""
         of_law, of_steepness, of_asymptote = self.split(parameters)
         ln_size, by_law = self.law.ln_n(of_law, T)
-        terms = self._terms(T, self.shape.steepness)
-        steepness = np.exp(np.minimum(of_steepness @ terms.T, 50))
+        terms = self._terms(T, 2)
+        steepness = np.exp(np.minimum(of_steepness @ terms[:, : self.shape.steepness].T, _STEEPEST))
         distance = np.log(n) - ln_size
         linear = steepness * distance + np.log(self.share / (1 - self.share))
-        above = np.ones(1)  # (λ − share) / (1 − share)
+        above = 1.0  # (λ − share) / (1 − share)
         if self.shape.asymptote:
-            height = of_asymptote @ self._terms(T, self.shape.asymptote).T
+            height = of_asymptote @ terms[:, : self.shape.asymptote].T
             above, linear = expit(height), linear - log_expit(height)
         asymptote = self.share + (1 - self.share) * above
         rise, fall = expit(linear), expit(-linear)
         density = asymptote * rise * fall
-        pieces = [
-            (-density * steepness)[:, :, None] * by_law,
-            (density * steepness * distance)[:, :, None] * terms,
-        ]
+        jacobian = np.empty((*distance.shape, self.size))
+        pieces = np.split(jacobian, np.cumsum([self.law.size, self.shape.steepness]), axis=2)
+        by_size = -density * steepness
+        np.multiply(by_size[:, :, None], by_law, out=pieces[0])
+        np.multiply((-by_size * distance)[:, :, None], terms[:, : self.shape.steepness], out=pieces[1])
         if self.shape.asymptote:
             by_height = (1 - above) * ((1 - self.share) * above * rise - density)
-            pieces.append(by_height[:, :, None] * self._terms(T, self.shape.asymptote))
-        failure = (1 - self.share) * (1 - above) + asymptote * fall
-        return asymptote * rise, failure, np.concatenate(pieces, axis=2)
+            np.multiply(by_height[:, :, None], terms[:, : self.shape.asymptote], out=pieces[2])
+        return asymptote * rise, (1 - self.share) * (1 - above) + asymptote * fall, jacobian
 
     def _terms(self, T: np.ndarray, count: int) -> np.ndarray:
         """The constant and x, [G, count]."""

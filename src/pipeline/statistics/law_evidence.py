@@ -1,7 +1,7 @@
 """What the runs of one family say about the law of its critical sample size: fits, intervals, comparisons.
 
-A family is the runs of one (experiment, function, model, k). Its table of cells may have any n at each T and any number of
-runs in each cell.
+A family is the runs of one (experiment, function, model, k). Its table of cells may have any n at each T and any number
+of runs in each cell.
 """
 
 from collections.abc import Mapping
@@ -48,8 +48,8 @@ class Fitted:
 class Evidence:
     """All of it, for one family.
 
-    ``rejects[R, L]`` is the bootstrap p-value of the law R against L: how often tables drawn from R prefer L, by the ratio
-    of likelihoods, at least as clearly as the table does. Known for L = the best by AIC, and for the pair log and power.
+    ``rejects[R, L]`` is the bootstrap p-value of the law R against L: how often tables drawn from R prefer L, by the
+    ratio of likelihoods, at least as clearly as the table does. Known for L = the best by AIC, and for log and power.
     """
 
     counts: Counts
@@ -66,11 +66,16 @@ class Evidence:
         return min(self.laws, key=lambda name: sign * getattr(self.laws[name], criterion))
 
 
+def reached(counts: Counts, share: float) -> tuple[np.ndarray, np.ndarray]:
+    """Of each context length, whether some observed rates reach the share, and whether some do not, [number of T]."""
+    high = counts.successes >= share * counts.trials
+    own = np.equal.outer(counts.lengths, counts.T)
+    return (own & high).any(axis=1), (own & ~high).any(axis=1)
+
+
 def bracketed(counts: Counts, share: float) -> np.ndarray:
-    """Of each context length, whether some observed rates reach the share and some do not, [number of T]."""
-    reached = counts.successes >= share * counts.trials
-    own = counts.T == counts.lengths[:, None]
-    return (own & reached).any(axis=1) & (own & ~reached).any(axis=1)
+    """Of each context length, whether the observed rates lie on both sides of the share, [number of T]."""
+    return np.logical_and(*reached(counts, share))
 
 
 def gather(
@@ -162,7 +167,8 @@ def pearson(model: Model, parameters: np.ndarray, counts: Counts, successes: np.
 def held_out(model: Model, counts: Counts) -> float:
     """The log-likelihood of the largest T, one T in four, under the law and shape fitted to the others."""
     cut = counts.lengths[-max(1, len(counts.lengths) // HELD_OUT)]
-    small, large = counts.where(counts.T < cut), counts.where(counts.T >= cut)
+    last = np.greater_equal(counts.T, cut)
+    small, large = counts.where(~last), counts.where(last)
     trained = Model(Law(model.law.name, small.lengths), model.shape, model.share)
     parameters = fit(trained, small).parameters
     return float(log_likelihood(trained, large, large.successes[None], parameters)[0])

@@ -23,6 +23,7 @@ CRITERIA = [
     "held_out_log_likelihood",
     "dispersion",
     "p_free",
+    "p_bootstrap",
 ]
 FITS = [*FAMILY, "law", *COEFFICIENTS, *CASE, *CRITERIA, "contexts", "runs"]
 JUDGED = ["verdict", "reason", "best_aic", "best_bic", "best_held_out", "log_vs_power", "p_log", "p_power"]
@@ -106,11 +107,12 @@ def _of(fitted: Fitted, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]
 
 
 def _fits(evidence: Evidence, confidence: float) -> Iterator[dict]:
-    weights = {name: relative_likelihood(evidence, name) for name in evidence.laws}
+    best, weights = evidence.best("aic"), {name: relative_likelihood(evidence, name) for name in evidence.laws}
     for name, fitted in evidence.laws.items():
         values = (
             *(fitted.log_likelihood, fitted.model.size, fitted.aic, fitted.bic, weights[name] / sum(weights.values())),
             *(fitted.held_out, fitted.dispersion, evidence.fits_free[name]),
+            evidence.rejects.get((name, best), np.nan),
         )
         yield {"law": name} | coefficients(fitted, confidence) | dict(zip(CRITERIA, values, strict=True))
 
@@ -130,7 +132,8 @@ def _verdict(evidence: Evidence, share: float, confidence: float) -> dict:
 
 
 def _too_few(counts: Counts, several: int) -> dict:
-    reason = f"{several} context lengths show both sides of the threshold; {MIN_CONTEXTS} are needed"
+    lengths = "context length shows" if several == 1 else "context lengths show"
+    reason = f"{several} {lengths} both sides of the threshold, and {MIN_CONTEXTS} are needed"
     ends = {"bracketed": several, "T_min": counts.lengths[0], "T_max": counts.lengths[-1]}
     return {"verdict": UNDECIDED, "reason": reason} | ends
 
@@ -157,12 +160,12 @@ def _curves(evidence: Evidence, confidence: float) -> Iterator[dict]:
 
 
 def _frame(rows: list[dict], columns: list[str]) -> pd.DataFrame:
-    texts = {*FAMILY[:-1], "law", *JUDGED[:5]}
-    types = (
-        {"asymptote": "boolean", "steepness_varies": "boolean", "bracketed": "boolean"} if columns is VERDICTS else {}
-    )
-    table = pd.DataFrame(rows, columns=columns)
-    numbers = [
-        name for name in columns if name not in texts and name not in {"k", "T_min", "T_max", "contexts", "runs"}
-    ]
-    return table.astype(dict.fromkeys(numbers, float) | types)
+    """A table with these columns, whose types do not depend on which values are missing."""
+    texts = {*FAMILY[:-1], "law", "verdict", "reason", "best_aic", "best_bic", "best_held_out"}
+    counts = {"k", "T_min", "T_max", "contexts", "runs"}
+    kinds = dict.fromkeys(set(columns) - texts - counts, float)
+    if columns is VERDICTS:
+        kinds |= {"asymptote": "boolean", "steepness_varies": "boolean", "bracketed": int}
+    if columns is SIZES:
+        kinds |= {"bracketed": bool} | ({"T": int} if rows else {})
+    return pd.DataFrame(rows, columns=columns).astype(kinds)

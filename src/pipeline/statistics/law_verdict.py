@@ -2,13 +2,14 @@
 
 A law is named if, at the level 1 − confidence,
 
-1. it is the best of the five by AIC and by BIC;
-2. no critical sizes of their own for every T fit significantly better: the law describes the data;
-3. every other law is far less likely (relative likelihood exp(−ΔAIC / 2) at most the level) and rejected by the bootstrap
-   likelihood ratio (p below the level);
-4. laws that contain it (a constant is a log law with a = 0) cannot be rejected, so they must instead agree with it: the
+1. some n of the grid reaches the share at every T: elsewhere the critical size is larger, or does not exist;
+2. it is the best of the five by AIC and by BIC;
+3. no critical sizes of their own for every T fit significantly better: the law describes the data;
+4. every other law is far less likely (relative likelihood exp(−ΔAIC / 2) at most the level) and rejected by the
+   bootstrap likelihood ratio (p below the level);
+5. laws that contain it (a constant is a log law with a = 0) cannot be rejected, so they must instead agree with it: the
    intervals of their n at the smallest and the largest T lie within a tenth of its n;
-5. fitted to the smaller T, no other law predicts the held-out largest T far better (by the same factor of likelihood).
+6. fitted to the smaller T, no other law predicts the held-out largest T far better (by the same factor of likelihood).
 
 Otherwise the verdict is "undecided", with the first reason that holds.
 """
@@ -17,7 +18,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pipeline.statistics.law_evidence import Evidence
+from pipeline.statistics.law_evidence import Evidence, reached
 from pipeline.statistics.laws import NESTED
 
 UNDECIDED = "undecided"
@@ -41,14 +42,15 @@ def relative_likelihood(evidence: Evidence, name: str) -> float:
 
 def _doubts(evidence: Evidence, best: str, level: float) -> Iterator[str]:
     """The reasons against naming the law that is best by AIC."""
+    some, _ = reached(evidence.counts, evidence.free.model.share)
+    if not some.all():
+        lengths = ", ".join(map(str, evidence.counts.lengths[~some]))
+        yield f"at T = {lengths} no n reaches the share: the critical size is above the grid, or does not exist"
     if evidence.fits_free[best] < level:
         yield f"no law fits the critical sizes of the single T (best: {best}, p = {evidence.fits_free[best]:.3f})"
     if open_ones := [name for name in _rivals(evidence, best) if not _refuted(evidence, name, best, level)]:
-        found = ", ".join(
-            f"{name} (p = {evidence.rejects[name, best]:.3f}, relative likelihood {relative_likelihood(evidence, name):.2f})"
-            for name in open_ones
-        )
-        yield f"{best} is best by AIC, but not refuted: {found}"
+        found = " and ".join(_standing(evidence, name, best) for name in open_ones)
+        yield f"{best} is best by AIC, but too little speaks against {found}"
     for name in NESTED.get(best, ()):
         if not _agrees(evidence, name, best, level):
             yield f"{best} is best by AIC, but {name}, which contains it, may differ by more than {MARGIN:.0%}"
@@ -62,6 +64,12 @@ def _doubts(evidence: Evidence, best: str, level: float) -> Iterator[str]:
 def _rivals(evidence: Evidence, best: str) -> list[str]:
     """The other laws, without those that contain the best."""
     return [name for name in evidence.laws if name != best and name not in NESTED.get(best, ())]
+
+
+def _standing(evidence: Evidence, name: str, best: str) -> str:
+    """What is known against a law, in words."""
+    likelihood = relative_likelihood(evidence, name)
+    return f"{name} (p = {evidence.rejects[name, best]:.3f}, relative likelihood {likelihood:.2f})"
 
 
 def _refuted(evidence: Evidence, name: str, best: str, level: float) -> bool:

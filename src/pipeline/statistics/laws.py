@@ -1,8 +1,8 @@
 """The laws by which the critical sample size may grow with the context length.
 
-Every law is parametrised by the logarithms of its values at the anchors, the smallest and the largest context length of the
-fitted table; a law of one coefficient has its value at the largest. So the values at the fitted T are positive, and all
-laws have parameters of the same kind and size.
+Every law is parametrised by the logarithms of its values at the anchors, the smallest and the largest context length of
+the fitted table; a law of one coefficient by its value at the largest. So the values at the fitted T are positive, and
+all laws have parameters of the same kind and size.
 """
 
 from dataclasses import dataclass

@@ -1,11 +1,12 @@
 """Maximum likelihood for the joint model: one table by SciPy, and thousands of bootstrap tables by Fisher scoring.
 
-The likelihood carries a ridge, a normal prior of standard deviation 3 on every parameter, about the start of the search: the
-geometric mean of the n, a steepness of 4 logits per unit of ln n, an asymptote of 0.98 at share 0.5. It keeps estimates
-finite where the maximum lies at infinity (no mixed cells, no lapses); against the standard errors of a table
-that shows the threshold it is nothing. Log-likelihoods are stated without it.
+The likelihood carries a ridge, a normal prior of standard deviation 3 on every parameter, about the start of the
+search: the geometric mean of the n, a steepness of 4 logits per unit of ln n, an asymptote of 0.98 at share 0.5. It
+keeps estimates finite where the maximum lies at infinity (no mixed cells, no lapses); against the standard errors of a
+table that shows the threshold it is nothing. Log-likelihoods are stated without it.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -46,13 +47,18 @@ def fit(model: Model, counts: Counts, start: np.ndarray | None = None) -> Fits:
     centre = model.start(counts.n)
     successes = counts.successes[None].astype(float)
 
-    def of(function: int):
-        return lambda parameters: _penalised(model, counts, successes, centre, parameters[None])[function][0]
+    @lru_cache(maxsize=1)  # SciPy asks for value, gradient and information one by one
+    def evaluated(point: bytes) -> tuple[np.ndarray, ...]:
+        return _penalised(model, counts, successes, centre, np.frombuffer(point)[None])
 
     first = centre if start is None else start
-    options = {"gtol": 1e-3, "maxiter": 500}
     found = minimize(
-        lambda x: -of(0)(x), first, jac=lambda x: -of(1)(x), hess=of(2), method="trust-exact", options=options
+        lambda x: -evaluated(x.tobytes())[0][0],
+        first,
+        jac=lambda x: -evaluated(x.tobytes())[1][0],
+        hess=lambda x: evaluated(x.tobytes())[2][0],
+        method="trust-exact",
+        options={"gtol": 1e-3, "maxiter": 500},
     )
     if not found.success:
         raise RuntimeError(f"the joint model did not converge: {found.message}")
