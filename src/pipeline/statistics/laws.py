@@ -13,6 +13,8 @@ LAWS = ("constant", "proportional_log", "log", "power", "linear")
 FREE = "free"  # a critical size of its own for every T
 NESTED = {"constant": ("log", "power", "linear"), "proportional_log": ("log",)}  # the laws that contain a law
 
+_SMALLEST = 1e-6
+
 
 @dataclass(frozen=True)
 class Law:
@@ -29,7 +31,7 @@ class Law:
     def ln_n(self, parameters: np.ndarray, T: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Values of ln n and their derivatives by the parameters.
 
-        A falling law, extrapolated to where its n would not be positive, has the smallest positive number there.
+        A falling law, extrapolated to where its n would not be positive, is a millionth of a sample there.
 
         Args:
             parameters: [B, size].
@@ -50,7 +52,7 @@ class Law:
         if self.name == "power":
             return parameters @ weights.T, np.broadcast_to(weights, shape)
         ends = np.exp(parameters)
-        n = np.maximum(ends @ weights.T, np.finfo(float).tiny)
+        n = np.maximum(ends @ weights.T, _SMALLEST)
         return np.log(n), weights * ends[:, None, :] / n[:, :, None]
 
     def coefficients(self, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

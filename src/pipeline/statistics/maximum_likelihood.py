@@ -16,7 +16,8 @@ from pipeline.randomness import Stream
 from pipeline.statistics.joint_model import Counts, Model
 
 RIDGE = 3.0**-2
-_TOLERANCE = 1e-6  # half of what the next step would gain in log-likelihood
+_TOLERANCE = 1e-6  # what the next step would gain in log-likelihood
+_TOLERANCE_ALONE = 1e-4  # where SciPy may stop for rounding
 _MAX_ITERATIONS = 300
 _RIGID = 1e10  # a damping
 _BLOCK = 500_000  # numbers of a Jacobian in work at once
@@ -51,16 +52,17 @@ def fit(model: Model, counts: Counts, start: np.ndarray | None = None) -> Fits:
     def evaluated(point: bytes) -> tuple[np.ndarray, ...]:
         return _penalised(model, counts, successes, centre, np.frombuffer(point)[None])
 
-    first = centre if start is None else start
+    first, runs = centre if start is None else start, counts.trials.sum()
     found = minimize(
-        lambda x: -evaluated(x.tobytes())[0][0],
+        lambda x: -evaluated(x.tobytes())[0][0] / runs,
         first,
-        jac=lambda x: -evaluated(x.tobytes())[1][0],
-        hess=lambda x: evaluated(x.tobytes())[2][0],
+        jac=lambda x: -evaluated(x.tobytes())[1][0] / runs,
+        hess=lambda x: evaluated(x.tobytes())[2][0] / runs,
         method="trust-exact",
-        options={"gtol": 1e-3, "maxiter": 500},
+        options={"gtol": 1e-7, "maxiter": 500},
     )
-    if not found.success:
+    _, score, information = evaluated(found.x.tobytes())
+    if not score[0] @ np.linalg.solve(information[0], score[0]) / 2 < _TOLERANCE_ALONE:
         raise RuntimeError(f"the joint model did not converge: {found.message}")
     return Fits(found.x[None], log_likelihood(model, counts, successes, found.x[None]))
 
