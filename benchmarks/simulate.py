@@ -22,8 +22,7 @@ import simulate_report
 from pipeline.randomness import Stream
 from pipeline.statistics.critical_sample_size import CURVE, critical_sample_sizes
 from pipeline.statistics.joint_model import Counts, Model, Shape
-from pipeline.statistics.law_evidence import choose_shape, gather, overdispersion
-from pipeline.statistics.law_tables import percentiles
+from pipeline.statistics.law_evidence import choose_shape, gather, overdispersion, percentiles
 from pipeline.statistics.law_verdict import verdict
 from pipeline.statistics.laws import FREE, Law
 from pipeline.statistics.maximum_likelihood import draw, fit, refit

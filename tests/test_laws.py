@@ -13,7 +13,7 @@ from scipy.stats import betabinom, binom
 from pipeline.randomness import Stream
 from pipeline.statistics import law_tables
 from pipeline.statistics.joint_model import SHAPES, Counts, Model, Shape
-from pipeline.statistics.law_evidence import bracketed, choose_shape, gather, held_out, overdispersion
+from pipeline.statistics.law_evidence import bracketed, choose_shape, gather, held_out, overdispersion, percentiles
 from pipeline.statistics.law_verdict import UNDECIDED, verdict
 from pipeline.statistics.laws import FREE, LAWS, Law
 from pipeline.statistics.maximum_likelihood import RIDGE, _penalised, draw, fit, log_likelihood, refit
@@ -188,7 +188,7 @@ class TestFits:
             success = model.rates(best.parameters, table.T, table.n)[0][0]
             replicates = refit(model, table, draw(success, table, 0, Stream("b", seed=seed), 100), best.parameters[0])
             ab = np.stack(model.law.coefficients(model.split(replicates.parameters)[0]))
-            low, high = law_tables.percentiles(ab.T, 0.95)
+            low, high = percentiles(ab.T, 0.95)
             covered += [(low <= truth) & (truth <= high)]
         assert np.mean(covered) == pytest.approx(0.95, abs=3 * np.sqrt(0.95 * 0.05 / 50))
 

@@ -21,6 +21,10 @@ CONTRACTS = {
     "success_rates": "experiment function model k T n trials successes rate ci_low ci_high",
     "critical_sample_size": "experiment function model k T n_critical ci_low ci_high n_grid censored",
     "scaling_fits": "experiment function model k law a b r_squared",
+    "law_fits": "experiment function model k law a a_low a_high b b_low b_high log_likelihood parameters aic bic"
+    " aic_weight held_out_log_likelihood dispersion contexts runs",
+    "law_verdicts": "experiment function model k verdict best_aic best_bic best_held_out log_vs_power p_log p_power"
+    " asymptote contexts T_min T_max runs reason",
     "attention": "experiment function model k T n seed success support_mass support_recovered",
     "attention_maps": "experiment function model k T n seed head position weight in_support",
     "transitions": "experiment function model k T n runs reached median ci_low ci_high censored",

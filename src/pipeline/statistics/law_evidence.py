@@ -164,6 +164,16 @@ def pearson(model: Model, parameters: np.ndarray, counts: Counts, successes: np.
     return ((successes - counts.trials * success) ** 2 / variance).sum(axis=1)
 
 
+def percentiles(values: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray]:
+    """The ends of the central interval of bootstrap replicates [B] or [B, G].
+
+    They are ranks of B + 1, as for one more value of the same kind. NumPy's own rule makes the interval too narrow for
+    few replicates: with 199 it would cover 94 % of further ones instead of 95 %.
+    """
+    low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0, method="weibull")
+    return low, high
+
+
 def held_out(model: Model, counts: Counts) -> float:
     """The log-likelihood of the largest T, one T in four, under the law and shape fitted to the others."""
     cut = counts.lengths[-max(1, len(counts.lengths) // HELD_OUT)]

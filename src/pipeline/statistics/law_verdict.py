@@ -18,7 +18,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pipeline.statistics.law_evidence import Evidence, reached
+from pipeline.statistics.law_evidence import Evidence, percentiles, reached
 from pipeline.statistics.laws import NESTED
 
 UNDECIDED = "undecided"
@@ -82,5 +82,5 @@ def _agrees(evidence: Evidence, larger: str, best: str, level: float) -> bool:
     one, other = evidence.laws[best], evidence.laws[larger]
     ln_n = one.model.law.ln_n(one.model.split(one.parameters)[0], ends)[0]
     drawn = other.model.law.ln_n(other.model.split(other.parametric)[0], ends)[0]
-    interval = np.quantile(drawn, [level / 2, 1 - level / 2], axis=0)
-    return bool((np.abs(interval - ln_n) <= np.log1p(MARGIN)).all())
+    interval = percentiles(drawn, 1 - level)
+    return bool((np.abs(np.stack(interval) - ln_n) <= np.log1p(MARGIN)).all())
