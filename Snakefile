@@ -13,6 +13,7 @@ sys.path.insert(0, str(SOURCE))
 
 import pipeline.config
 from pipeline import faults, targets
+from pipeline.claims import claims
 from pipeline.fingerprint import fingerprint
 from pipeline.forecast import forecast
 
@@ -41,6 +42,7 @@ try:
         pipeline.config.read(path)
     update_config(config, pipeline.config.typed(workflow.config_settings.config))
     CONFIG = pipeline.config.parse(config)
+    CLAIMS = claims.load(Path(workflow.basedir, CONFIG.claims)) if CONFIG.claims else {}
 except pipeline.config.ConfigError as error:
     raise WorkflowError(f"The config is wrong:\n{error}") from None
 
@@ -55,6 +57,7 @@ wildcard_constraints:
 include: "workflow/rules/datasets.smk"
 include: "workflow/rules/training.smk"
 include: "workflow/rules/aggregation.smk"
+include: "workflow/rules/claims.smk"
 include: "workflow/rules/figures.smk"
 
 
@@ -63,6 +66,7 @@ rule all:
     input:
         rules.save_config.output,
         rules.summary.output,
+        rules.claims.output if CLAIMS else [],
         targets.figure_files(CONFIG, "results/figures"),
         [
             f"results/tables/{what}.parquet"

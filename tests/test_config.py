@@ -55,7 +55,7 @@ def problems(raw: object) -> list[str]:
 # What a config says
 
 
-@pytest.mark.parametrize("name", [*CONFIGS, "tuning"])
+@pytest.mark.parametrize("name", [*CONFIGS, "tuning", "extended", "sensitivity"])
 def test_configs_parse_fit_the_schema_and_round_trip(name):
     path = ROOT / "config" / f"{name}.yaml"
     config = load(path)
@@ -305,6 +305,52 @@ def test_figures_need_fitting_experiments(figure, training, problem):
     assert problems(raw) == [f"figures.{figure}.experiments[0]: {problem}"]
 
 
+@pytest.mark.parametrize(
+    ("edit", "problem"),
+    [
+        ((), None),
+        (
+            ("experiments.two.training", "adam"),
+            "experiments[0]: 'two' differs from 'and3' in nothing; change one setting",
+        ),
+        (
+            ("training.full.learning_rate", 0.1),
+            "experiments[0]: 'two' differs from 'and3' in learning_rate and success; change one setting",
+        ),
+        (
+            ("experiments.two.grid.T", [9]),
+            "experiments[0]: 'two' has no T in common with 'and3'; add one",
+        ),
+        (
+            ("experiments.two.function", "or"),
+            "experiments[0]: 'two' has another function or k than 'and3'; use the same",
+        ),
+        (
+            ("experiments.two.grid.k", [2, 3]),
+            "experiments[0]: 'two' has 2 values of k; use an experiment with one",
+        ),
+        (
+            ("experiments.and3.enabled", False),
+            "base: 'and3' is off; write enabled: true in it, or leave the figure out",
+        ),
+        (("figures.sensitivity.base", "and"), "base: unknown experiment 'and'; did you mean 'and3'?"),
+        (
+            ("training.adam", {"samples": "fresh", "success": {"when": "last"}}),
+            "base: 'and3' draws fresh samples at every step; use an experiment with samples: fixed",
+        ),
+    ],
+)
+def test_sensitivity_compares_experiments_that_differ_in_one_setting(edit, problem):
+    two = {"model": "tiny", "training": "full", "grid": {"k": [3], "T": [12, 16], "n": [10], "seeds": 3}}
+    figure = {"base": "and3", "experiments": ["two"]}
+    edits = [("figures", {"sensitivity": figure}), ("experiments.two", two)]
+    raw = edited(*edits, *([edit] if edit else []))
+    if problem is None:
+        assert parse(raw).figures.sensitivity.base == "and3"
+    else:
+        assert f"figures.sensitivity.{problem}" in problems(raw)
+
+
 def test_defaults_are_checked_like_written_values():
     raw = edited(("experiments.and3.data", REMOVE), ("data", {"other": {}}), ("experiments.curves.data", "other"))
     assert problems(raw) == ["experiments.and3.data: unknown data 'standard'; use one of: other"]
@@ -342,7 +388,7 @@ def test_all_problems_at_once():
         "experiments.curves.model: unknown model 'tinny'; did you mean 'tiny'?",
         "analysis.bootstrap: 0 is out of range; use a value >= 1",
         "figures.success_heatmap.experiments[0]: unknown experiment 'and4'; did you mean 'and3'?",
-        "extra: unknown key; use one of: analysis, compute, data, experiments, figures, models, training",
+        "extra: unknown key; use one of: analysis, claims, compute, data, experiments, figures, models, training",
     ]
 
 

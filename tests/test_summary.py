@@ -43,6 +43,27 @@ def test_the_summary_says_what_was_found_and_what_to_know():
     ]
 
 
+def test_the_summary_has_the_verdicts_on_claims():
+    nothing = pd.DataFrame(columns=[*SERIES, "T"])
+    some, none = {"count": 5}, {"count": 0}
+    claims = [
+        {"statement": "A grows.", "verdict": "supported", "runs": some},
+        {"statement": "B.", "verdict": "undecided", "runs": none},
+        {"statement": "C.", "verdict": "undecided", "runs": some},
+        {"statement": "D.", "verdict": "not supported", "runs": none},
+    ]
+    lines = summary(nothing, nothing, nothing, 0.5, 0.95, claims=claims).splitlines()
+    assert lines[2:8] == [
+        "Claims, each with its numbers and runs in results/claims.md:",
+        "  supported      A grows.",
+        "  undecided      C.",
+        "  not supported  D.",
+        "  undecided      1 on experiments that are not in this config",
+        "",
+    ]
+    assert not any("Claims" in line for line in summary(nothing, nothing, nothing, 0.5, 0.95).splitlines())
+
+
 def test_the_summary_has_the_transitions_of_runs_on_fresh_samples():
     series = {**SERIES, "experiment": "online", "function": "parity"}
     reached = {"runs": 10, "reached": 9, "median": 750.0, "ci_low": 600.0, "ci_high": None, "censored": False}

@@ -1,5 +1,6 @@
 """The workflow, by really running Snakemake on the smoke config."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -8,6 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from pipeline.claims.claims import load as load_claims
 from pipeline.config import load
 from pipeline.datasets import read_training_sets
 from pipeline.storage import read_frame
@@ -27,6 +29,7 @@ CONTRACTS = {
     " asymptote contexts T_min T_max runs reason",
     "attention": "experiment function model k T n seed success support_mass support_recovered",
     "attention_maps": "experiment function model k T n seed head position weight in_support",
+    "sensitivity": "experiment factor value base_value T ratio ratio_low ratio_high censored",
     "transitions": "experiment function model k T n runs reached median ci_low ci_high censored",
     "transition_fits": "experiment function model k exponent exponent_low exponent_high runs censored_runs",
     "progress": "experiment function model k T n seed step distance support_mass fourier_coefficient",
@@ -105,6 +108,18 @@ def test_the_summary_is_printed_at_the_end(finished):
     assert "runs succeeded" in printed
 
 
+def test_every_claim_is_in_the_ledger_and_a_smoke_run_decides_none(finished):
+    folder, printed = finished
+    entries = json.loads((folder / "results/claims.json").read_text())["claims"]
+    assert [entry["id"] for entry in entries] == list(load_claims(ROOT / "config/claims.yaml"))
+    assert {entry["verdict"] for entry in entries} == {"undecided"}
+    assert all(entry["reason"].startswith("no runs of experiment ") for entry in entries)
+    page = (folder / "results/claims.md").read_text()
+    assert f"  undecided      {len(entries)} on experiments that are not in this config\n" in printed
+    for entry in entries:
+        assert f"## {entry['id']}\n" in page
+
+
 def test_edits_rerun_what_they_touch_and_a_comment_nothing(copy, tmp_path):
     checkout = tmp_path / "checkout"
     for part in ("Snakefile", "src", "workflow", "config", "environment.yml"):
@@ -116,7 +131,8 @@ def test_edits_rerun_what_they_touch_and_a_comment_nothing(copy, tmp_path):
             shutil.copy(source, checkout / part)
     where = {"snakefile": checkout / "Snakefile"}
     assert jobs(copy, "--configfile", str(SMOKE), **where) == {}
-    for path in checkout.rglob("*.py"):
+    claims = checkout / "config/claims.yaml"
+    for path in [*checkout.rglob("*.py"), claims]:
         path.write_text(path.read_text() + "\n# a comment\n")
     assert jobs(copy, "--configfile", str(SMOKE), **where) == {}
     functions = checkout / "src/pipeline/functions.py"
@@ -127,6 +143,15 @@ def test_edits_rerun_what_they_touch_and_a_comment_nothing(copy, tmp_path):
     heatmap = checkout / "src/pipeline/figures/success_heatmap.py"
     heatmap.write_text(heatmap.read_text() + "\nNEW = 1\n")
     assert jobs(copy, "--configfile", str(SMOKE), **where) == {"figure_success_heatmap": 1}
+    heatmap.write_text(heatmap.read_text().removesuffix("\nNEW = 1\n"))
+    ledger = {"claims": 1, "summary": 1}
+    text = claims.read_text()
+    claims.write_text(text.replace("tolerance: 0.1", "tolerance: 0.2", 1))
+    assert jobs(copy, "--configfile", str(SMOKE), **where) == ledger, "a claim's threshold"
+    claims.write_text(text)
+    rule = checkout / "src/pipeline/claims/rules/growth.py"
+    rule.write_text(rule.read_text() + "\nNEW = 1\n")
+    assert jobs(copy, "--configfile", str(SMOKE), **where) == ledger, "a rule's code"
 
 
 def test_more_seeds_train_only_the_new_blocks(copy):

@@ -1,7 +1,7 @@
 """The results in a few lines of text."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
@@ -18,6 +18,7 @@ def summary(
     confidence: float,
     transitions: pd.DataFrame | None = None,
     growth: pd.DataFrame | None = None,
+    claims: Sequence[Mapping] = (),
 ) -> str:
     """Critical sample sizes with their intervals, the fitted law, and what to know of the runs behind them.
 
@@ -30,6 +31,7 @@ def summary(
         confidence: the intervals' coverage.
         transitions: the table transitions, if there are experiments on fresh samples.
         growth: the table transition_fits, likewise.
+        claims: the entries of the ledger of claims.
     """
     lines = [f"Critical sample size: the n at which {share:.0%} of the runs succeed, with {confidence:.0%} intervals."]
     for key, rows in critical.groupby(SERIES):
@@ -43,6 +45,7 @@ def summary(
             f"Transitions: the step at which a run on fresh samples succeeds, medians with {confidence:.0%} intervals.",
         ]
         lines += _transitions(transitions, growth)
+    lines += _verdicts(claims)
     return (
         "\n".join([*lines, "", "Figures: results/figures/*.html (also .svg and .png). Tables: results/tables/."]) + "\n"
     )
@@ -72,6 +75,16 @@ def _transitions(transitions: pd.DataFrame, growth: pd.DataFrame) -> Iterator[st
             yield f"  T = {row.T:<6} {median}   [{interval}]   {row.reached} of {row.runs} runs"
         for fit in growth[(growth[SERIES] == list(key)).all(axis=1)].dropna(subset="exponent").itertuples():
             yield f"  fit: step proportional to T^{fit.exponent:.2f} [{fit.exponent_low:.2f}, {fit.exponent_high:.2f}]"
+
+
+def _verdicts(claims: Sequence[Mapping]) -> Iterator[str]:
+    """The verdict on each claim; those whose experiments are all absent are counted."""
+    if claims:
+        yield from ("", "Claims, each with its numbers and runs in results/claims.md:")
+    absent = [one for one in claims if one["verdict"] == "undecided" and not one["runs"]["count"]]
+    yield from (f"  {one['verdict']:<14} {one['statement']}" for one in claims if one not in absent)
+    if absent:
+        yield f"  {'undecided':<14} {len(absent)} on experiments that are not in this config"
 
 
 def _laws(fits: pd.DataFrame) -> Iterator[str]:

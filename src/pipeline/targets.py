@@ -4,7 +4,10 @@ import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from pipeline.claims.claims import Claim
+from pipeline.claims.evidence import REFERENCES
 from pipeline.config import NO_TRAINING, Cell, Config, Experiment, Figure
+from pipeline.config.factors import factors
 
 
 def run_files(config: Config, experiments: Iterable[Experiment], pattern: str) -> list[str]:
@@ -61,6 +64,16 @@ def noise_spec(config: Config) -> str:
     return json.dumps({name: protocol.model_dump(mode="json", include=rates) for name, protocol in protocols.items()})
 
 
+def sensitivity_spec(config: Config) -> str:
+    """The specification of the table of sensitivity: the base and, of each variant, in what it differs."""
+    variants = shown(config, "sensitivity")
+    if not variants:
+        return json.dumps({"base": None, "variants": {}})
+    base, settings = config.figures.sensitivity.base, (config.data, config.models, config.training)
+    differences = {name: factors(one, config.experiments[base], *settings) for name, one in variants.items()}
+    return json.dumps({"base": base, "variants": {name: one._asdict() for name, [one] in differences.items()}})
+
+
 def shown(config: Config, figure: str) -> dict[str, Experiment]:
     """The experiments that a figure shows, by name: of those it names the ones that are on."""
     drawn: Figure | None = getattr(config.figures, figure)
@@ -77,3 +90,40 @@ def paper_points(config: Config, root: Path) -> list[str]:
     """The file with the paper's points, as a list of one, or an empty list if the main figure does not show them."""
     figure = config.figures.critical_sample_size
     return [str(root / figure.paper_points)] if figure and figure.paper_points else []
+
+
+def claims_spec(config: Config, claims: Mapping[str, Claim], run_file: str) -> str:
+    """The specification of the job that decides the claims.
+
+    Args:
+        config: the config.
+        claims: by id.
+        run_file: the path of a run file, with the wildcards of a training job.
+    """
+    dumped = {name: claim.model_dump(mode="json") for name, claim in claims.items()}
+    analysis = {"share": config.analysis.success_share, "confidence": config.analysis.confidence}
+    return json.dumps({"claims": dumped, **analysis, "run_file": run_file})
+
+
+def claims_tables(config: Config, claims: Mapping[str, Claim], folder: str, root: Path) -> list[str]:
+    """The files of the tables that claims read, of those that the config's experiments give, and the table of runs.
+
+    Args:
+        config: the config.
+        claims: by id.
+        folder: where the workflow puts tables.
+        root: the project's folder.
+    """
+    named = {"runs"} | {table for claim in claims.values() for table in claim.tables}
+    reference = [str(root / f"config/reference/{name}.csv") for name in REFERENCES if name in named]
+    return [f"{folder}/{name}.parquet" for name in sorted(named & _tables(config))] + reference
+
+
+def _tables(config: Config) -> set[str]:
+    """The names of the tables that the workflow makes."""
+    made = {"runs", "success_rates", "critical_sample_size", "scaling_fits"}
+    if config.online:
+        made |= {"transitions", "transition_fits"}
+    shown_in = {"learning_curves": "learning_curves", "attention_maps": "attention_map"}
+    made |= {table for table, figure in shown_in.items() if shown(config, figure)}
+    return made | {what for what in ("attention", "progress") if config.recording(what)}

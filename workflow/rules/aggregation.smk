@@ -172,6 +172,24 @@ rule law_fits:
         " --verdicts {output.verdicts} --sizes {output.sizes} --curves {output.curves} --log {log}"
 
 
+rule sensitivity:
+    input:
+        critical=rules.critical_sample_size.output[0],
+        rates=rules.success_rates.output[0],
+    output:
+        "results/tables/sensitivity.parquet",
+    log:
+        "results/logs/sensitivity.log",
+    conda:
+        "../../environment.yml"
+    params:
+        spec=targets.sensitivity_spec(CONFIG),
+        code=fingerprint("pipeline.jobs.sensitivity"),
+    shell:
+        "python -m pipeline.jobs.sensitivity --spec {params.spec:q} --critical {input.critical} --rates {input.rates}"
+        " --output {output} --log {log}"
+
+
 ONLINE = json.dumps(
     {"experiments": list(CONFIG.online), "confidence": CONFIG.analysis.confidence}
 )

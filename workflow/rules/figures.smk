@@ -24,6 +24,7 @@ FIGURE_TABLES = {
     "sparsity": SIZES,
     "learners": SIZES,
     "noise": SIZES,
+    "sensitivity": {"sensitivity": rules.sensitivity.output[0]},
     "attention": {
         "attention": rules.attention_table.output[0],
         "critical": rules.critical_sample_size.output[0],
@@ -81,11 +82,13 @@ TRANSITIONS = (
     if CONFIG.online
     else {}
 )
+LEDGER = {"claims": rules.claims.output.json} if CLAIMS else {}
 
 
 rule summary:
     input:
         **TRANSITIONS,
+        **LEDGER,
         critical=rules.critical_sample_size.output[0],
         fits=rules.scaling_fits.output[0],
         verdicts=rules.law_fits.output.verdicts,
@@ -103,8 +106,10 @@ rule summary:
                 "confidence": CONFIG.analysis.confidence,
             }
         ),
-        transitions=" ".join(f"--{name} {path}" for name, path in TRANSITIONS.items()),
+        options=" ".join(
+            f"--{name} {path}" for name, path in (TRANSITIONS | LEDGER).items()
+        ),
         code=fingerprint("pipeline.jobs.summarise"),
     shell:
         "python -m pipeline.jobs.summarise --spec {params.spec:q} --critical {input.critical} --fits {input.fits}"
-        " --verdicts {input.verdicts} --runs {input.runs} {params.transitions} --output {output} --log {log}"
+        " --verdicts {input.verdicts} --runs {input.runs} {params.options} --output {output} --log {log}"

@@ -17,8 +17,9 @@ from pipeline.config.learners import (
     Mlp,
     Transformer,
 )
+from pipeline.config.problems import ConfigError, read
 from pipeline.config.protocols import Data, NormBound, Success, Training
-from pipeline.config.reading import ConfigError, load, parse, read, typed
+from pipeline.config.reading import load, parse, typed
 from pipeline.config.root import Analysis, Compute, Config
 from pipeline.config.sections import PROVENANCE, Section
 

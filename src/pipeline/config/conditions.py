@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator, Mapping
 
 from pipeline.baselines.consistent import too_large
 from pipeline.config.experiments import Experiment
-from pipeline.config.figures import Figure, Figures
+from pipeline.config.factors import factors
+from pipeline.config.figures import Figure, Figures, SensitivityFigure
 from pipeline.config.learners import TRAINED, Consistent, Transformer
 from pipeline.config.protocols import Data, Training
 from pipeline.config.sections import Location, Section
@@ -75,9 +76,38 @@ def figure_problems(
                     yield (key, "experiments", index), problem.format(repr(name))
 
 
+def sensitivity_problems(
+    figure: SensitivityFigure,
+    experiments: Mapping[str, Experiment],
+    data: Mapping[str, Data],
+    models: Mapping[str, Section],
+    training: Mapping[str, Training],
+) -> Problems:
+    """Why experiments are no variants of a base, each at its location below the figure."""
+    base = experiments[figure.base]
+    if not base.enabled:
+        yield ("base",), f"{figure.base!r} is off; write enabled: true in it, or leave the figure out"
+    if problem := _fixed_samples(base, training.get(base.training)):
+        yield ("base",), problem.format(repr(figure.base))
+    for index, name in enumerate(figure.experiments):
+        found = [one.factor for one in factors(experiments[name], base, data, models, training)]
+        if (experiments[name].function, _axis(experiments[name], "k")) != (base.function, _axis(base, "k")):
+            yield ("experiments", index), f"{name!r} has another function or k than {figure.base!r}; use the same"
+        elif not _axis(experiments[name], "T") & _axis(base, "T"):
+            yield ("experiments", index), f"{name!r} has no T in common with {figure.base!r}; add one"
+        elif len(found) != 1:
+            differs = " and ".join(found) or "nothing"
+            yield ("experiments", index), f"{name!r} differs from {figure.base!r} in {differs}; change one setting"
+
+
+def _axis(experiment: Experiment, axis: str) -> set[int]:
+    """All values of k, T or n of an experiment."""
+    return {value for _, grid in experiment.located_grids() for value in getattr(grid, axis)}
+
+
 def _one(axis: str) -> Callable[[Experiment, Training | None], str | None]:
     def check(experiment: Experiment, training: Training | None) -> str | None:
-        count = len({value for _, grid in experiment.located_grids() for value in getattr(grid, axis)})
+        count = len(_axis(experiment, axis))
         return f"{{}} has {count} values of {axis}; use an experiment with one" if count > 1 else None
 
     return check

@@ -54,6 +54,19 @@ class ProgressFigure(OnlineFigure):
     needs = ("fresh_samples", "progress")
 
 
+class SensitivityFigure(SampleSizeFigure):
+    """Critical sample sizes of variants of one setting."""
+
+    needs = ("fixed_samples", "one_k")
+
+    base: Annotated[str, name_of("experiment")] = Field(
+        description="Name of the experiment that they are compared with."
+    )
+    experiments: ListOf[Annotated[str, name_of("experiment")]] = Field(
+        description="Names of the variants; each differs from the base in one setting of its data, model or training."
+    )
+
+
 class AttentionFigure(SampleSizeFigure):
     """Attention of all runs."""
 
@@ -87,6 +100,9 @@ class Figures(Section):
         None, description="Critical sample size against T, all learners of a function in a panel."
     )
     noise: SampleSizeFigure | None = Field(None, description="Critical sample size against the rate of noise.")
+    sensitivity: SensitivityFigure | None = Field(
+        None, description="How far each change of one setting moves the critical sample size, at each T of the base."
+    )
     attention: AttentionFigure | None = Field(
         None, description="Attention on the support against n; for experiments that record attention."
     )

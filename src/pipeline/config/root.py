@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from pipeline.config.conditions import experiment_problems, figure_problems
+from pipeline.config.conditions import experiment_problems, figure_problems, sensitivity_problems
 from pipeline.config.experiments import NO_TRAINING, Cell, Experiment
 from pipeline.config.figures import Figures
 from pipeline.config.learners import Model, Transformer
@@ -50,6 +50,10 @@ class Config(Section):
     analysis: Analysis = Field(Analysis(), description="From runs to critical sample sizes.")
     figures: Figures = Field(Figures(), description="The figures and the experiments they show.")
     compute: Compute = Field(Compute(), description="How runs are computed.")
+    claims: str | None = Field(
+        "config/claims.yaml",
+        description="File with the claims to decide (docs/claims.md), relative to the project's folder; null: none.",
+    )
 
     @field_validator("training")
     @classmethod
@@ -79,6 +83,10 @@ class Config(Section):
     def _figures_can_be_drawn(cls, figures: Figures, info: ValidationInfo) -> Figures:
         if {"training", "experiments"} <= info.data.keys():
             reject(figure_problems(figures, info.data["experiments"], info.data["training"]))
+        sections = ("experiments", "data", "models", "training")
+        if figures.sensitivity and info.data.keys() >= set(sections):
+            found = sensitivity_problems(figures.sensitivity, *(info.data[key] for key in sections))
+            reject((("sensitivity", *location), problem) for location, problem in found)
         return figures
 
     @model_validator(mode="after")
