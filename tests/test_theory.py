@@ -172,6 +172,15 @@ class TestFigures:
         assert axis == ("0", "0.1", "ordinary")
         assert look(units(spec, "point")[0]["encoding"]["color"])[basin_figure.RATE] == style.LEARNERS["transformer"]
 
+    def test_a_command_line_with_and_without_what_is_optional(self, tmp_path):
+        constructions().to_parquet(tmp_path / "representation.parquet")
+        options = ["--representation", str(tmp_path / "representation.parquet"), "--output-folder", str(tmp_path)]
+        representation_figure.main(options)
+        alone = (tmp_path / "representation.svg").read_text().count(representation_figure.TRAINED)
+        pd.DataFrame({"T": [100], "n": 9, "seed": 0, "qk_frobenius": [3.0]}).to_parquet(tmp_path / "heads.parquet")
+        representation_figure.main([*options, "--heads", str(tmp_path / "heads.parquet")])
+        assert (tmp_path / "representation.svg").read_text().count(representation_figure.TRAINED) > alone
+
     @pytest.mark.parametrize("figure", [capacity_figure, basin_figure])
     def test_nothing_is_refused(self, figure):
         with pytest.raises(ValueError, match="there are no"):

@@ -18,9 +18,13 @@ def parse(
     """The arguments: each table read, an optional one None if it is not given, and ``output_folder``."""
     parser = argparse.ArgumentParser(description=description)
     for table in (*tables, *optional):
-        parser.add_argument(f"--{table}", type=read_frame, required=table in tables, metavar="PARQUET")
+        parser.add_argument(f"--{table}", type=_table, required=table in tables, metavar="PARQUET")
     parser.add_argument("--output-folder", type=Path, required=True, metavar="FOLDER")
     return parser.parse_args(argv)
+
+
+def _table(path: str) -> pd.DataFrame:
+    return read_frame(Path(path))
 
 
 def looks(series: Mapping[str, tuple[str, str]]) -> dict[type, alt.SchemaBase]:
