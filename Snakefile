@@ -59,6 +59,7 @@ include: "workflow/rules/training.smk"
 include: "workflow/rules/aggregation.smk"
 include: "workflow/rules/claims.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/theory.smk"
 
 
 rule all:
@@ -73,6 +74,7 @@ rule all:
             for what in ("attention", "progress")
             if CONFIG.recording(what)
         ],
+        rules.theory.input,
         # the runs too: one that is missing is trained again even if the tables that hold it are there
         targets.run_files(CONFIG, CONFIG.enabled.values(), rules.train.output[0]),
 

@@ -32,6 +32,10 @@ CONTRACTS = {
     "sensitivity": "experiment factor value base_value T ratio ratio_low ratio_high censored",
     "transitions": "experiment function model k T n runs reached median ci_low ci_high censored",
     "transition_fits": "experiment function model k exponent exponent_low exponent_high runs censored_runs",
+    "representation": "function k T width seed certified exact_float32 exact_float64 qk_frobenius readout_frobenius",
+    "head_norms": "function k T n seed head qk_frobenius qk_21 v_frobenius margin holdout_error",
+    "capacity": "bound source T n seed root_entropy samples observed_gap",
+    "basin": "start function k T n sigma seed success start_accuracy best_head_support_mass",
     "progress": "experiment function model k T n seed step distance support_mass fourier_coefficient",
 }
 

@@ -80,9 +80,60 @@ def shown(config: Config, figure: str) -> dict[str, Experiment]:
     return {name: config.enabled[name] for name in drawn.experiments if name in config.enabled} if drawn else {}
 
 
+THEORY_FIGURES = {"representation": ("representation",), "capacity": ("representation", "heads"), "basin": ("basin",)}
+
+
+def theory_parts(config: Config) -> set[str]:
+    """The parts of the section ``theory`` that are on."""
+    return {name for name, part in config.theory or () if part}
+
+
+def theory_figures(config: Config) -> list[str]:
+    """The figures of the theory that are asked for and whose parts are on."""
+    parts = theory_parts(config)
+    return [name for name, needs in THEORY_FIGURES.items() if getattr(config.figures, name) and parts.issuperset(needs)]
+
+
+def theory_tables(config: Config) -> list[str]:
+    """The tables of the theory."""
+    parts = theory_parts(config)
+    tables = {"representation": {"representation"}, "head_norms": {"heads"}, "basin": {"basin"}}
+    tables |= {"capacity": {"representation", "heads"}}
+    return [name for name, needs in tables.items() if needs <= parts]
+
+
+def theory_cells(config: Config, part: str, pattern: str) -> list[str]:
+    """The files of the cells that ``theory.heads`` or ``theory.basin`` trains; none if it is off.
+
+    Args:
+        config: the config.
+        part: ``heads`` or ``basin``.
+        pattern: a path with the wildcards of a block of training sets, or of a holdout.
+    """
+    one = getattr(config.theory, part, None)
+    if not one:
+        return []
+    lengths, sizes = ((value,) if isinstance(value, int) else value for value in (one.T, one.n))
+    values = {"data": one.data, "function": one.function, "k": one.k, "seeds": f"0-{one.seeds - 1}"}
+    return [pattern.format(**values, T=T, n=n) for T in lengths for n in sizes]
+
+
+def theory_spec(config: Config, part: str) -> str:
+    """The specification of the job of a part of the theory, with the settings of what it names."""
+    one = getattr(config.theory, part, None)
+    if not one:
+        return "{}"
+    spec = one.model_dump(mode="json")
+    if part != "representation":
+        spec |= {"model": config.models[one.model].model_dump(mode="json")}
+        spec |= {"training": config.training[one.training].model_dump(mode="json")}
+    return json.dumps(spec)
+
+
 def figure_files(config: Config, folder: str) -> list[str]:
     """The files of all figures that show anything."""
-    names = [name for name, _ in config.figures if shown(config, name)]
+    of_experiments = [name for name, _ in config.figures if name not in THEORY_FIGURES and shown(config, name)]
+    names = [*of_experiments, *theory_figures(config)]
     return [f"{folder}/{name}.{suffix}" for name in names for suffix in ("svg", "png", "html")]
 
 

@@ -115,3 +115,10 @@ class Figures(Section):
     progress: ProgressFigure | None = Field(
         None, description="Hidden progress over steps; for experiments on fresh samples that record progress."
     )
+    representation: bool = Field(
+        False, description="Norms of constructed heads and the width they take, if `theory.representation` is on."
+    )
+    capacity: bool = Field(
+        False, description="Capacity bounds and observed gaps, if `theory.representation` and `theory.heads` are on."
+    )
+    basin: bool = Field(False, description="Training from constructed heads, if `theory.basin` is on.")

@@ -12,6 +12,7 @@ from pipeline.config.figures import Figures
 from pipeline.config.learners import Model, Transformer
 from pipeline.config.protocols import Data, Training
 from pipeline.config.sections import Count, Name, Section, Share, reject, setting
+from pipeline.config.theory import Theory, theory_problems
 
 MAX_JOBS = 100_000  # of an experiment; Snakemake needs minutes to plan as many
 
@@ -47,6 +48,7 @@ class Config(Section):
         {"adam": Training()}, min_length=1, description="Training protocols by name."
     )
     experiments: dict[Name, Experiment] = Field(min_length=1, description="Experiments by name.")
+    theory: Theory | None = Field(None, description="The paper's theorem as experiments; null: off.")
     analysis: Analysis = Field(Analysis(), description="From runs to critical sample sizes.")
     figures: Figures = Field(Figures(), description="The figures and the experiments they show.")
     compute: Compute = Field(Compute(), description="How runs are computed.")
@@ -77,6 +79,13 @@ class Config(Section):
         if not any(experiment.enabled for experiment in experiments.values()):
             raise ValueError("all are off; write enabled: true in at least one")
         return experiments
+
+    @field_validator("theory")
+    @classmethod
+    def _theory_fits(cls, theory: Theory | None, info: ValidationInfo) -> Theory | None:
+        if theory and {"models", "training"} <= info.data.keys():
+            reject(theory_problems(theory, info.data["models"], info.data["training"]))
+        return theory
 
     @field_validator("figures")
     @classmethod

@@ -109,7 +109,7 @@ def _x(points: pd.DataFrame) -> alt.X:
 def _marks(points: pd.DataFrame, x: alt.X, y: alt.Y) -> list[alt.Chart]:
     """Intervals, ratios and triangles, each T a little lower than the one before."""
     names = list(points.sort_values("T")["series"].unique())
-    colours = panels.sequence(len(names) + 1)[:-1]  # without the lightest
+    colours = panels.colours_in_sequence(len(names) + 1)[:-1]  # without the lightest
     shapes = [SHAPES[slot % len(SHAPES)] for slot in range(len(names))]
     looks = style.looks("series", names, {alt.Stroke: colours, alt.Fill: colours, alt.Shape: shapes})
     low, high = x["scale"]["domain"]
