@@ -4,8 +4,9 @@
 """
 
 import argparse
-from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from itertools import chain, repeat
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 
 import adaptive_report
+from adaptive_report import ADAPTIVE, ANEW, FULL_GRID
 from pipeline.statistics.adaptive_design import choose_sizes
 from pipeline.statistics.critical_sample_size import CURVE, Curve, critical_sample_sizes
 from pipeline.storage import read_frame, write_frame
@@ -22,7 +24,7 @@ RATES = Path("docs/results/paper/success_rates.parquet")
 RESULTS = Path("results/adaptive_simulation")
 FULL = {n: 50 for n in range(20, 201, 10)}  # the grid of config.yaml
 COARSE, SIZES, SEEDS = {n: 5 for n in (20, 40, 80, 160)}, 3, 10  # the design of config/adaptive.yaml
-ROUNDS = (1, 2, 4, 6, 8, 11, 14)  # after which the intervals are looked at
+ROUNDS = (2, 4, 7, 10, 14)  # after which the intervals are looked at
 SHARE, CONFIDENCE, BOOTSTRAP = 0.5, 0.95, 200
 
 Counts = dict[int, tuple[int, int]]  # successes and trials of each n
@@ -50,12 +52,13 @@ class Truth:
 def main() -> None:
     """Runs the simulation and writes its page."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repetitions", type=int, default=300)
+    parser.add_argument("--repetitions", type=int, default=150)
     parser.add_argument("--to", type=Path, default=Path("docs/results/adaptive/simulation"))
     given = parser.parse_args()
     rates = read_frame(RATES).query("experiment == 'and3'")
     truths = [fitted(T, rates[rates["T"] == T]) for T in (100, 300, 1100)] + [Truth("Steep", 60.0, 10.0, 1.0)]
-    rows = [row for truth in truths for row in simulated(truth, given.repetitions)]
+    with ProcessPoolExecutor() as pool:
+        rows = chain.from_iterable(pool.map(simulated, truths, repeat(given.repetitions)))
     write_frame(pd.DataFrame(rows), RESULTS / "tables/simulation.parquet")
     print(adaptive_report.write(RESULTS, given.to))
 
@@ -72,7 +75,7 @@ def fitted(T: int, cells: pd.DataFrame) -> Truth:
     return Truth(f"Like T = {T}", np.exp(best.x[0]), best.x[1], expit(best.x[2]))
 
 
-def simulated(truth: Truth, repetitions: int) -> Iterator[dict]:
+def simulated(truth: Truth, repetitions: int) -> list[dict]:
     """The rows of one curve: the adaptive design after some rounds, the same runs drawn anew, and the full grid.
 
     In the runs drawn anew the sizes are fixed beforehand; what their intervals do better is what the sequential choice
@@ -87,10 +90,12 @@ def simulated(truth: Truth, repetitions: int) -> Iterator[dict]:
             counts = merged(counts, drawn(truth, dict.fromkeys(chosen, SEEDS), generator))
             if rounds in stages:
                 stages[rounds].append(counts)
+    rows = []
     for rounds, tables in stages.items():
         again = [drawn(truth, {n: trials for n, (_, trials) in one.items()}, generator) for one in tables]
-        yield from (judged(truth, "adaptive", rounds, tables), judged(truth, "same sizes, drawn anew", rounds, again))
-    yield judged(truth, "full grid", 0, [drawn(truth, FULL, generator) for _ in range(repetitions)])
+        rows += [judged(truth, ADAPTIVE, rounds, tables), judged(truth, ANEW, rounds, again)]
+    full = [drawn(truth, FULL, generator) for _ in range(repetitions)]
+    return [*rows, judged(truth, FULL_GRID, 0, full)]
 
 
 def drawn(truth: Truth, trials: dict[int, int], generator: np.random.Generator) -> Counts:

@@ -12,8 +12,8 @@ from pipeline.publish import publish
 from pipeline.storage import read_frame
 
 COMMAND = "python benchmarks/adaptive.py"
-ADAPTIVE, ANEW, FULL = "adaptive", "same sizes, drawn anew", "full grid"
-LOOKS = {ADAPTIVE: ("#0072B2", "circle"), ANEW: ("#56B4E9", "diamond"), FULL: (style.INK, "square")}
+ADAPTIVE, ANEW, FULL_GRID = "adaptive", "same sizes, drawn anew", "full grid"
+LOOKS = {ADAPTIVE: ("#0072B2", "circle"), ANEW: ("#56B4E9", "diamond"), FULL_GRID: (style.INK, "square")}
 PANEL = 250
 COLUMNS = {"design": "{}", "rounds": "{}", "runs": "{}", "width": "{:.3f}", "coverage": "{:.3f}"} | {
     "bias": "{:+.3f}",
@@ -43,7 +43,7 @@ def savings(table: pd.DataFrame) -> pd.DataFrame:
     """One row a curve: the runs of the full grid, those of the adaptive design at equal width, and their ratio."""
     rows = []
     for curve, own in table.groupby("curve", sort=False):
-        full = own[own["design"] == FULL].iloc[0]
+        full = own[own["design"] == FULL_GRID].iloc[0]
         runs = runs_at_width(own[own["design"] == ADAPTIVE], full["width"])
         rows.append({"curve": curve, "width": full["width"], "full": full["runs"], "adaptive": runs})
     return pd.DataFrame(rows).assign(saving=lambda rows: rows["full"] / rows["adaptive"])
@@ -93,7 +93,7 @@ def _looks() -> dict[type, alt.SchemaBase]:
 
 def _widths(table: pd.DataFrame, own: pd.DataFrame, first: bool) -> alt.LayerChart:
     """The widths of one curve; the full grid's by the square root of the runs."""
-    full = own[own["design"] == FULL].iloc[0]
+    full = own[own["design"] == FULL_GRID].iloc[0]
     runs = np.array([table["runs"].min(), table["runs"].max()])
     scaled = pd.DataFrame({"runs": runs, "width": full["width"] * np.sqrt(full["runs"] / runs)})
     scale = alt.Scale(
@@ -113,7 +113,7 @@ def _coverages(table: pd.DataFrame, own: pd.DataFrame, first: bool) -> alt.Layer
     y = alt.Y(
         "coverage:Q",
         title="Coverage" if first else None,
-        scale=alt.Scale(domain=[0, 1]),
+        scale=alt.Scale(domain=[0, 1.05], nice=False),
         axis=alt.Axis(format="%", values=[0, 0.25, 0.5, 0.75, 0.95], labels=first),
     )
     nominal = alt.Chart(pd.DataFrame({"coverage": [0.95]})).mark_rule(strokeDash=[2, 3], color=style.INK).encode(y)

@@ -114,13 +114,13 @@ class Curve:
     @cached_property
     def coefficients(self) -> tuple[float, float]:
         """Intercept and slope of the fitted curve in ln n."""
-        intercepts, slopes = firth_fit(np.log(self.n), self.successes[None], self.trials)
+        intercepts, slopes = self._fit(self.successes[None])
         return intercepts[0], slopes[0]
 
     @cached_property
     def size(self) -> float:
         """The critical size; 0 or infinity if it lies below or above the grid."""
-        return self.sizes(self.successes[None])[0]
+        return self._crossings(self.successes[None], *np.array(self.coefficients)[:, None])[0]
 
     @property
     def side(self) -> str:
@@ -129,8 +129,14 @@ class Curve:
 
     def sizes(self, successes: np.ndarray) -> np.ndarray:
         """The critical sizes [B] of the tables of counts [B, G]; 0 or infinity if below or above the grid."""
+        return self._crossings(successes, *self._fit(successes))
+
+    def _fit(self, successes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return firth_fit(np.log(self.n), successes, self.trials)
+
+    def _crossings(self, successes: np.ndarray, intercept: np.ndarray, slope: np.ndarray) -> np.ndarray:
+        """The critical sizes [B] of tables of counts [B, G] by their fitted intercepts [B] and slopes [B]."""
         ln_n, target = np.log(self.n), logit(self.share)
-        intercept, slope = firth_fit(ln_n, successes, self.trials)
         first, last = intercept + slope * ln_n[0], intercept + slope * ln_n[-1]
         bracketed = (first < target) & (target <= last)
         crossing = np.divide(target - intercept, slope, out=np.zeros_like(slope), where=bracketed)
