@@ -18,11 +18,8 @@ import numpy as np
 from pipeline.statistics.critical_sample_size import Curve
 from pipeline.statistics.ladder import sizes_between
 
-SPREAD = 1.0  # logits
-REACH = (
-    2.0  # a size is at most so many times the fitted critical one, or the last of the sizes so far, or so small a part
-)
-RESOLUTION = 0.02  # of the sizes to choose from: neighbours differ by at most 2 %, or by 1
+SPREAD = 0.5  # logits
+REACH = 2.0  # the largest factor between a size and the fitted critical size, or the sizes so far
 
 
 def choose_sizes(curve: Curve, count: int, low: int, high: int) -> list[int]:
