@@ -52,10 +52,13 @@ wildcard_constraints:
     T=r"\d+",
     n=r"\d+",
     seeds=r"\d+-\d+",
+    round=r"\d+",
+    size=r"\d+",
 
 
 include: "workflow/rules/datasets.smk"
 include: "workflow/rules/training.smk"
+include: "workflow/rules/adaptive.smk"
 include: "workflow/rules/aggregation.smk"
 include: "workflow/rules/claims.smk"
 include: "workflow/rules/figures.smk"
@@ -76,7 +79,7 @@ rule all:
         ],
         rules.theory.input,
         # the runs too: one that is missing is trained again even if the tables that hold it are there
-        targets.run_files(CONFIG, CONFIG.enabled.values(), rules.train.output[0]),
+        runs_of(CONFIG.enabled).values(),
 
 
 onstart:

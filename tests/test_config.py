@@ -55,7 +55,7 @@ def problems(raw: object) -> list[str]:
 # What a config says
 
 
-@pytest.mark.parametrize("name", [*CONFIGS, "tuning", "extended", "sensitivity"])
+@pytest.mark.parametrize("name", [*CONFIGS, "tuning", "extended", "sensitivity", "adaptive"])
 def test_configs_parse_fit_the_schema_and_round_trip(name):
     path = ROOT / "config" / f"{name}.yaml"
     config = load(path)
@@ -209,6 +209,42 @@ def test_wrong_value(path, value, problem):
 @pytest.mark.parametrize(("path", "value", "lines"), WRONG_ELSEWHERE)
 def test_wrong_value_found_elsewhere(path, value, lines):
     assert problems(edited((path, value))) == lines.splitlines()
+
+
+ADAPTIVE = {"sizes": 2}
+NOT_ADAPTIVE = [
+    (
+        {"training.adam.samples": "fresh"},
+        "experiments.and3.adaptive: 'adam' draws fresh samples at every step, so n is no sample size; "
+        "write adaptive: null",
+    ),
+    (
+        {"models.tree": {"kind": "decision_tree"}, "experiments.and3.model": "tree", "experiments.and3.training": None},
+        "experiments.and3.adaptive: 'tree' is fitted without training steps, so a run costs little; "
+        "write adaptive: null and a finer grid",
+    ),
+    (
+        {"training.adam.batch_size": 10, "experiments.and3.adaptive": {"sizes": 2, "n_min": 9}},
+        "experiments.and3.adaptive.n_min: 9 is smaller than batch_size = 10 of 'adam'; use n_min >= 10",
+    ),
+    (
+        {"experiments.aaa": {**valid()["experiments"]["and3"], "adaptive": ADAPTIVE}},
+        "experiments.aaa.adaptive: k = 3, T = 12 of the same learner is adaptive in 'and3'; leave it out of one",
+    ),
+]
+
+
+@pytest.mark.parametrize(("edits", "problem"), NOT_ADAPTIVE)
+def test_what_cannot_have_adaptive_rounds(edits, problem):
+    raw = edited(("experiments.and3.adaptive", ADAPTIVE), *edits.items())
+    assert problem in problems(raw)
+
+
+def test_an_experiment_that_is_off_has_no_adaptive_rounds_to_share():
+    other = {**valid()["experiments"]["and3"], "adaptive": ADAPTIVE, "enabled": False}
+    made = parse(edited(("experiments.and3.adaptive", ADAPTIVE), ("experiments.other", other)))
+    assert [(curve.k, curve.T) for curve in made.adaptive] == [(3, 8), (3, 12)]
+    assert set(map(id, made.adaptive.values())) == {id(made.experiments["and3"])}
 
 
 def test_fresh_samples_have_no_batch_size():

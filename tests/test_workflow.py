@@ -16,6 +16,7 @@ from pipeline.storage import read_frame
 from running import ROOT, snakemake
 
 SMOKE = ROOT / "config" / "smoke.yaml"
+ROUND = "results/runs/small/and/tiny/short/k3/T12/round{}/size{}.parquet"
 pytestmark = pytest.mark.slow
 
 CONTRACTS = {
@@ -48,11 +49,10 @@ def jobs(folder: Path, *options: str, **where: Path) -> dict[str, int]:
     return {rule: int(count) for rule, count in counts if rule not in ("all", "total")}
 
 
-def variant(folder: Path, **changes) -> str:
-    """A copy of the smoke config with some of and3's keys changed, as an option."""
+def variant(folder: Path, experiment: str = "and3", section: str = "grid", **changes) -> str:
+    """A copy of the smoke config with some of an experiment's keys changed, as an option."""
     config = yaml.safe_load(SMOKE.read_text())
-    for key, value in changes.items():
-        config["experiments"]["and3"]["grid"][key] = value
+    config["experiments"][experiment][section] |= changes
     path = folder / "variant.yaml"
     path.write_text(yaml.safe_dump(config))
     return str(path)
@@ -81,7 +81,10 @@ def test_the_tables_keep_their_contracts(finished):
     config = load(SMOKE)
     for name, experiment in config.enabled.items():
         runs = tables["runs"][tables["runs"]["experiment"] == name]
-        assert len(runs) == sum(experiment.cells().values())
+        rounds = experiment.adaptive
+        chosen = len(experiment.curves()) * rounds.rounds * rounds.sizes * rounds.seeds if rounds else 0
+        assert len(runs) == sum(experiment.cells().values()) + chosen
+        assert not runs.duplicated(["k", "T", "n", "seed"]).any()
         assert set(runs["function"]) == {experiment.function}
     rates, offline = tables["success_rates"], tables["runs"].query("experiment in @config.offline")
     assert set(rates["experiment"]) == set(config.offline)
@@ -172,12 +175,32 @@ def test_a_new_sample_size_trains_only_its_cells(copy):
 def test_a_deleted_file_is_made_again_with_what_follows(copy):
     tables = {path.name: read_frame(path) for path in (copy / "results/tables").glob("*.parquet")}
     (copy / "results/runs/small/and/tiny/short/k3/T8/n40/seeds0-1.parquet").unlink()
+    (copy / ROUND.format(1, 2)).unlink()
     found = jobs(copy, "--configfile", str(SMOKE))
     assert found["train"] == 1
     assert "dataset" not in found
+    assert (found["design"], found["train_adaptive"]) == (1, 3), "the run of the first round, and the second round"
     assert snakemake(copy, "--configfile", str(SMOKE)).returncode == 0
     for name, table in tables.items():
         pd.testing.assert_frame_equal(read_frame(copy / "results/tables" / name), table)
+
+
+def test_a_further_round_adds_to_the_earlier_ones(copy):
+    found = jobs(copy, "--configfile", variant(copy, "and3_adaptive", "adaptive", rounds=3))
+    assert (found["design"], found["train_adaptive"]) == (1, 2)
+    assert not {"train", "dataset", "holdout"} & found.keys()
+
+
+def test_adaptive_rounds_go_on_where_they_stopped_and_repeat_in_another_folder(finished, tmp_path):
+    last = [ROUND.format(2, size) for size in (1, 2)]
+    first = ["results/designs/small/and/tiny/short/k3/T12/round2.parquet", ROUND.format(2, 1)]
+    assert snakemake(tmp_path, *first, "--configfile", str(SMOKE)).returncode == 0
+    assert jobs(tmp_path, *last, "--configfile", str(SMOKE)) == {"train_adaptive": 1}
+    assert snakemake(tmp_path, *last, "--configfile", str(SMOKE)).returncode == 0
+    made = sorted(path.relative_to(tmp_path) for path in (tmp_path / "results/runs").rglob("*.parquet"))
+    assert len(made) == 8
+    for path in (*made, Path(first[0])):
+        assert read_frame(tmp_path / path).map(repr).equals(read_frame(finished[0] / path).map(repr)), path
 
 
 def test_a_torn_file_is_named_with_the_mend(copy):

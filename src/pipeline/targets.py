@@ -1,12 +1,13 @@
 """What the workflow's rules take from the config: lists of files, and specifications of jobs."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import product
 from pathlib import Path
 
 from pipeline.claims.claims import Claim
 from pipeline.claims.evidence import REFERENCES
-from pipeline.config import NO_TRAINING, Cell, Config, Experiment, Figure
+from pipeline.config import NO_TRAINING, Adaptive, Cell, Config, CurveAddress, Experiment, Figure
 from pipeline.config.factors import factors
 
 
@@ -18,22 +19,82 @@ def run_files(config: Config, experiments: Iterable[Experiment], pattern: str) -
         experiments: the experiments; cells that they share give one file.
         pattern: a path with the wildcards of a training job.
     """
+    cells = [cells for experiment in experiments for cells in experiment.cells().items()]
+    return list(dict.fromkeys(_block_files(config, cells, pattern)))
+
+
+def _block_files(config: Config, cells: Iterable[tuple[Cell, int]], pattern: str) -> Iterator[str]:
+    """The files of the blocks of some cells, up to a number of runs of each."""
     blocks = config.seed_blocks()
-    files = (
-        pattern.format(**cell._asdict(), seeds=f"{seeds[0]}-{seeds[-1]}")
+    for cell, count in cells:
+        for seeds in blocks[cell]:
+            if seeds[0] < count:
+                yield pattern.format(**cell._asdict(), seeds=f"{seeds[0]}-{seeds[-1]}")
+
+
+def adaptive_files(experiments: Iterable[Experiment], pattern: str) -> list[str]:
+    """The result files of all adaptive rounds of some experiments.
+
+    Args:
+        experiments: the experiments; of those without adaptive rounds there are none.
+        pattern: a path with the wildcards of a training job of an adaptive round.
+    """
+    return [
+        path
         for experiment in experiments
-        for cell, count in experiment.cells().items()
-        for seeds in blocks[cell]
-        if seeds[0] < count
+        if (adaptive := experiment.adaptive)
+        for curve in experiment.curves()
+        for path in _round_files(curve, adaptive, adaptive.rounds, pattern)
+    ]
+
+
+def _round_files(curve: CurveAddress, adaptive: Adaptive, rounds: int, pattern: str) -> Iterator[str]:
+    """The files of the first rounds of a curve; rounds and sizes count from 1."""
+    for one, size in product(range(1, rounds + 1), range(1, adaptive.sizes + 1)):
+        yield pattern.format(**curve._asdict(), round=one, size=size)
+
+
+def design_inputs(
+    config: Config, curve: CurveAddress, one: int, pattern: str, adaptive_pattern: str
+) -> dict[str, list[str]]:
+    """The result files by which a round chooses its sizes: of the curve's grid, and of the rounds before."""
+    experiment = config.adaptive[curve]
+    return {
+        "grid": list(_block_files(config, experiment.curves()[curve].items(), pattern)),
+        "rounds": list(_round_files(curve, experiment.adaptive, one - 1, adaptive_pattern)),
+    }
+
+
+def design_spec(config: Config, curve: CurveAddress) -> str:
+    """The specification of the jobs that choose the sizes of a curve's rounds.
+
+    It does not tell how many rounds there are, so more of them change nothing of the first ones.
+    """
+    experiment = config.adaptive[curve]
+    grid = {cell.n: seeds for cell, seeds in experiment.curves()[curve].items()}
+    chosen = experiment.adaptive.model_dump(include={"sizes", "seeds"})
+    low, high = experiment.adaptive.bounds(grid)
+    share = config.analysis.success_share
+    return json.dumps(
+        {"curve": curve._asdict(), "grid": list(grid.items()), **chosen, "bounds": [low, high], "share": share}
     )
-    return list(dict.fromkeys(files))
+
+
+def adaptive_training_spec(config: Config, curve: CurveAddress, size: int) -> str:
+    """The specification of the job that draws and trains the runs of one size of a round: all but n and seeds."""
+    settings = _learning(config, curve) | {"data": _drawing(config, curve.data)}
+    return json.dumps({"curve": curve._asdict(), "size": size, **settings})
 
 
 def training_spec(config: Config, cell: Cell) -> str:
     """The specification of a cell's training jobs."""
-    settings = {"model": config.models[cell.model], "training": config.training[cell.training]}
-    dumped = {name: value.model_dump(mode="json") for name, value in settings.items()}
-    return json.dumps({"cell": cell._asdict(), **dumped})
+    return json.dumps({"cell": cell._asdict(), **_learning(config, cell)})
+
+
+def _learning(config: Config, address: Cell | CurveAddress) -> dict:
+    """The settings of model and training."""
+    settings = {"model": config.models[address.model], "training": config.training[address.training]}
+    return {name: value.model_dump(mode="json") for name, value in settings.items()}
 
 
 def fitting_spec(config: Config, cell: Cell) -> str:
@@ -43,8 +104,12 @@ def fitting_spec(config: Config, cell: Cell) -> str:
 
 def dataset_spec(config: Config, data: str, seeds: str, **address: str | int) -> str:
     """The specification of a job that draws a block of training sets."""
-    protocol = config.data[data].model_dump(mode="json", exclude={"holdout_size"})
-    return json.dumps({"cell": address, "seeds": seeds, **protocol})
+    return json.dumps({"cell": address, "seeds": seeds, **_drawing(config, data)})
+
+
+def _drawing(config: Config, data: str) -> dict:
+    """How training sets are drawn."""
+    return config.data[data].model_dump(mode="json", exclude={"holdout_size"})
 
 
 def experiments_spec(experiments: Mapping[str, Experiment]) -> str:

@@ -4,7 +4,7 @@
 
 rule runs_table:
     input:
-        targets.run_files(CONFIG, CONFIG.enabled.values(), rules.train.output[0]),
+        **runs_of(CONFIG.enabled),
     output:
         "results/tables/runs.parquet",
     log:
@@ -15,16 +15,13 @@ rule runs_table:
         spec=targets.experiments_spec(CONFIG.enabled),
         code=fingerprint("pipeline.jobs.tabulate"),
     shell:
-        "python -m pipeline.jobs.tabulate --table runs --spec {params.spec:q} --files {input} --output {output} --log {log}"
+        "python -m pipeline.jobs.tabulate --table runs --spec {params.spec:q} --files {input.files} --adaptive {input.adaptive}"
+        " --output {output} --log {log}"
 
 
 rule learning_curves_table:
     input:
-        targets.run_files(
-            CONFIG,
-            targets.shown(CONFIG, "learning_curves").values(),
-            rules.train.output[0],
-        ),
+        **runs_of(targets.shown(CONFIG, "learning_curves")),
     output:
         "results/tables/learning_curves.parquet",
     log:
@@ -36,15 +33,13 @@ rule learning_curves_table:
         spec=targets.experiments_spec(targets.shown(CONFIG, "learning_curves")),
         code=fingerprint("pipeline.jobs.tabulate"),
     shell:
-        "python -m pipeline.jobs.tabulate --table {params.table} --spec {params.spec:q} --files {input}"
-        " --output {output} --log {log}"
+        "python -m pipeline.jobs.tabulate --table {params.table} --spec {params.spec:q} --files {input.files}"
+        " --adaptive {input.adaptive} --output {output} --log {log}"
 
 
 use rule learning_curves_table as progress_table with:
     input:
-        targets.run_files(
-            CONFIG, CONFIG.recording("progress").values(), rules.train.output[0]
-        ),
+        **runs_of(CONFIG.recording("progress")),
     output:
         "results/tables/progress.parquet",
     log:
@@ -57,9 +52,7 @@ use rule learning_curves_table as progress_table with:
 
 use rule learning_curves_table as attention_table with:
     input:
-        targets.run_files(
-            CONFIG, CONFIG.recording("attention").values(), rules.train.output[0]
-        ),
+        **runs_of(CONFIG.recording("attention")),
     output:
         "results/tables/attention.parquet",
     log:
@@ -72,11 +65,7 @@ use rule learning_curves_table as attention_table with:
 
 use rule learning_curves_table as attention_maps_table with:
     input:
-        targets.run_files(
-            CONFIG,
-            targets.shown(CONFIG, "attention_map").values(),
-            rules.train.output[0],
-        ),
+        **runs_of(targets.shown(CONFIG, "attention_map")),
     output:
         "results/tables/attention_maps.parquet",
     log:

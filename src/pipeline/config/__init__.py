@@ -4,7 +4,7 @@
 for a value of the paper carries that value's provenance, one of `PROVENANCE`.
 """
 
-from pipeline.config.experiments import NO_TRAINING, Cell, Experiment, Grid
+from pipeline.config.experiments import NO_TRAINING, Adaptive, Cell, CurveAddress, Experiment, Grid
 from pipeline.config.figures import Figure, Figures
 from pipeline.config.learners import (
     FITTED,
@@ -28,12 +28,14 @@ __all__ = [
     "NO_TRAINING",
     "PROVENANCE",
     "TRAINED",
+    "Adaptive",
     "Analysis",
     "Cell",
     "Compute",
     "Config",
     "ConfigError",
     "Consistent",
+    "CurveAddress",
     "Data",
     "DecisionTree",
     "Dropout",

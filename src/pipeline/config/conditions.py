@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterator, Mapping
 
 from pipeline.baselines.consistent import too_large
-from pipeline.config.experiments import Experiment
+from pipeline.config.experiments import CurveAddress, Experiment
 from pipeline.config.factors import factors
 from pipeline.config.figures import Figure, Figures, SensitivityFigure
 from pipeline.config.learners import TRAINED, Consistent, Transformer
 from pipeline.config.protocols import Data, Training
 from pipeline.config.sections import Location, Section
+from pipeline.statistics.ladder import sizes_between
 
 Problems = Iterator[tuple[Location, str]]
 
@@ -17,11 +18,14 @@ def experiment_problems(experiment: Experiment, data: Data, model: Section, trai
     """What does not fit together in an experiment, each at its location below the experiment."""
     if isinstance(model, tuple(TRAINED.values())) != (training is not None):
         yield ("training",), _MISFIT[training is None].format(experiment.model)
+    elif experiment.adaptive and (training is None or training.samples == "fresh"):
+        yield ("adaptive",), _NO_THRESHOLD[training is None].format(experiment.training or experiment.model)
     elif isinstance(model, Consistent):
         yield from _search_problems(experiment)
     elif training is not None:
         yield from ((("training",), problem) for problem in _transformer_problems(experiment, model, training))
         yield from _batch_problems(experiment, training)
+        yield from _size_problems(experiment)
         if training.samples == "fresh" and data.noisy:
             yield (
                 ("data",),
@@ -32,6 +36,12 @@ def experiment_problems(experiment: Experiment, data: Data, model: Section, trai
 _MISFIT = {
     True: "missing; {!r} is trained by steps, so name a training protocol",
     False: "{!r} is fitted without training steps; write training: null",
+}
+
+
+_NO_THRESHOLD = {
+    True: "{!r} is fitted without training steps, so a run costs little; write adaptive: null and a finer grid",
+    False: "{!r} draws fresh samples at every step, so n is no sample size; write adaptive: null",
 }
 
 
@@ -54,6 +64,38 @@ def _batch_problems(experiment: Experiment, training: Training) -> Problems:
                 f"{n} is smaller than batch_size = {training.batch_size} of {experiment.training!r}; "
                 f"use n >= {training.batch_size}",
             )
+    smallest = experiment.adaptive and experiment.adaptive.n_min
+    if smallest and smallest < (training.batch_size or 0):
+        yield (
+            ("adaptive", "n_min"),
+            f"{smallest} is smaller than batch_size = {training.batch_size} of {experiment.training!r}; "
+            f"use n_min >= {training.batch_size}",
+        )
+
+
+def _size_problems(experiment: Experiment) -> Problems:
+    """Whether the sizes of an adaptive round fit between their bounds."""
+    adaptive = experiment.adaptive
+    for curve, cells in experiment.curves().items() if adaptive else ():
+        low, high = adaptive.bounds([cell.n for cell in cells])
+        if (found := len(sizes_between(low, high))) < adaptive.sizes:
+            yield (
+                ("adaptive", "sizes"),
+                f"k = {curve.k}, T = {curve.T}: {adaptive.sizes} sizes are more than the {found} from n = {low} to "
+                f"{high}; use fewer, or set n_min and n_max further apart",
+            )
+
+
+def overlap_problems(experiments: Mapping[str, Experiment]) -> Problems:
+    """Adaptive runs that two experiments would choose, each for itself, at their location below the experiments."""
+    owners: dict[CurveAddress, str] = {}
+    for name, experiment in experiments.items():
+        for curve in experiment.curves() if experiment.adaptive else ():
+            if (owner := owners.setdefault(curve, name)) != name:
+                yield (
+                    (name, "adaptive"),
+                    f"k = {curve.k}, T = {curve.T} of the same learner is adaptive in {owner!r}; leave it out of one",
+                )
 
 
 def _search_problems(experiment: Experiment) -> Problems:

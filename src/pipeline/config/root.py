@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from pipeline.config.conditions import experiment_problems, figure_problems, sensitivity_problems
-from pipeline.config.experiments import NO_TRAINING, Cell, Experiment
+from pipeline.config.conditions import experiment_problems, figure_problems, overlap_problems, sensitivity_problems
+from pipeline.config.experiments import NO_TRAINING, Cell, CurveAddress, Experiment
 from pipeline.config.figures import Figures
 from pipeline.config.learners import Model, Transformer
 from pipeline.config.protocols import Data, Training
@@ -76,8 +76,10 @@ class Config(Section):
                     one, data[one.data], models[one.model], one.training and training[one.training]
                 )
             )
-        if not any(experiment.enabled for experiment in experiments.values()):
+        enabled = {name: one for name, one in experiments.items() if one.enabled}
+        if not enabled:
             raise ValueError("all are off; write enabled: true in at least one")
+        reject(overlap_problems(enabled))
         return experiments
 
     @field_validator("theory")
@@ -123,6 +125,11 @@ class Config(Section):
     def offline(self) -> dict[str, Experiment]:
         """The other experiments that are on: they have critical sample sizes."""
         return {name: one for name, one in self.enabled.items() if name not in self.online}
+
+    @cached_property
+    def adaptive(self) -> dict[CurveAddress, Experiment]:
+        """Of each curve that gets adaptive rounds, the experiment that asks for them."""
+        return {curve: one for one in self.enabled.values() if one.adaptive for curve in one.curves()}
 
     def recording(self, what: Literal["attention", "progress"]) -> dict[str, Experiment]:
         """The experiments that are on and record something, by name."""
