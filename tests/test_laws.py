@@ -11,7 +11,7 @@ from scipy.optimize import approx_fprime
 from scipy.stats import betabinom, binom
 
 from pipeline.randomness import Stream
-from pipeline.statistics import law_tables
+from pipeline.statistics import law_tables, maximum_likelihood
 from pipeline.statistics.joint_model import SHAPES, Counts, Model, Shape
 from pipeline.statistics.law_evidence import bracketed, choose_shape, gather, held_out, overdispersion, percentiles
 from pipeline.statistics.law_verdict import UNDECIDED, verdict
@@ -154,6 +154,14 @@ class TestFits:
         for own, value, counts in zip(together.parameters, together.log_likelihood, tables, strict=True):
             alone = fit(model, replace(table, successes=counts), parameters[0])
             assert value == pytest.approx(alone.log_likelihood[0], abs=1e-4)
+            np.testing.assert_allclose(own, alone.parameters[0], atol=0.02)
+
+    def test_tables_on_which_scoring_does_not_end_are_finished_alone(self, monkeypatch):
+        monkeypatch.setattr(maximum_likelihood, "_MAX_ITERATIONS", 1)
+        model, parameters, table = cells("power", runs=20)
+        tables = draw(table.successes / 20, table, 0.0, Stream("test", what="unfinished"), 3)
+        for own, counts in zip(refit(model, table, tables, parameters[0]).parameters, tables, strict=True):
+            alone = fit(model, replace(table, successes=counts), parameters[0])
             np.testing.assert_allclose(own, alone.parameters[0], atol=0.02)
 
     def test_separated_tables_have_finite_estimates(self):

@@ -52,7 +52,7 @@ def test_the_summary_has_the_verdicts_on_claims():
         {"statement": "C.", "verdict": "undecided", "runs": some},
         {"statement": "D.", "verdict": "not supported", "runs": none},
     ]
-    lines = summary(nothing, nothing, nothing, 0.5, 0.95, claims=claims).splitlines()
+    lines = summary(nothing, nothing, nothing, nothing, 0.5, 0.95, claims=claims).splitlines()
     assert lines[2:8] == [
         "Claims, each with its numbers and runs in results/claims.md:",
         "  supported      A grows.",
@@ -61,7 +61,7 @@ def test_the_summary_has_the_verdicts_on_claims():
         "  undecided      1 on experiments that are not in this config",
         "",
     ]
-    assert not any("Claims" in line for line in summary(nothing, nothing, nothing, 0.5, 0.95).splitlines())
+    assert not any("Claims" in line for line in summary(nothing, nothing, nothing, nothing, 0.5, 0.95).splitlines())
 
 
 def test_the_summary_has_the_transitions_of_runs_on_fresh_samples():

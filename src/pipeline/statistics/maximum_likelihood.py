@@ -6,6 +6,7 @@ keeps estimates finite where the maximum lies at infinity (no mixed cells, no la
 table that shows the threshold it is nothing. Log-likelihoods are stated without it.
 """
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -77,7 +78,7 @@ def refit(model: Model, counts: Counts, successes: np.ndarray, start: np.ndarray
         start: parameters [size], near which the estimates are expected.
 
     Raises:
-        RuntimeError: a table did not converge within 300 iterations.
+        RuntimeError: a table did not converge within 300 iterations, nor then by ``fit``.
     """
     rows = max(1, _BLOCK // (len(counts.n) * model.size))
     blocks = [successes[first : first + rows] for first in range(0, len(successes), rows)]
@@ -133,7 +134,10 @@ def _scoring(model: Model, counts: Counts, successes: np.ndarray, centre: np.nda
             old[better] = fresh[better]
         # The Fisher information may be far from the Hessian, so a step is also judged by what it promised.
         damping[active] = np.where(gain >= promised / 4, damping[active] / 10, np.maximum(damping[active], 1e-3) * 10)
-    raise RuntimeError(f"the joint model did not converge in {_MAX_ITERATIONS} iterations")
+    for table in active:  # few: on a long flat ridge scoring creeps, and the trust region does not
+        alone = replace(counts, successes=successes[table])
+        parameters[table] = fit(model, alone, parameters[table]).parameters[0]
+    return parameters
 
 
 def _step(score: np.ndarray, information: np.ndarray, damping: np.ndarray) -> np.ndarray:
