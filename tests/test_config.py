@@ -424,7 +424,8 @@ def test_all_problems_at_once():
         "experiments.curves.model: unknown model 'tinny'; did you mean 'tiny'?",
         "analysis.bootstrap: 0 is out of range; use a value >= 1",
         "figures.success_heatmap.experiments[0]: unknown experiment 'and4'; did you mean 'and3'?",
-        "extra: unknown key; use one of: analysis, claims, compute, data, experiments, figures, models, theory, training",
+        "extra: unknown key; use one of: "
+        "analysis, claims, compute, data, experiments, figures, models, theory, training",
     ]
 
 
