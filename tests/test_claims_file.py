@@ -216,11 +216,13 @@ def test_no_few_runs_decide_anything():
 
 def test_the_workflow_hands_over_the_tables_that_the_config_gives():
     claims = load(FILE)
-    full = targets.claims_tables(load_config(ROOT / "config/config.yaml"), claims, "tables", ROOT)
+    full = targets.claims_tables(load_config(ROOT / "config/config.yaml"), claims, "tables")
     assert {"tables/progress.parquet", "tables/attention.parquet", "tables/transition_fits.parquet"} <= set(full)
-    assert str(ROOT / "config/reference/paper_critical_sample_size.csv") in full
+    spec = json.loads(targets.claims_spec(load_config(ROOT / "config/config.yaml"), claims, PATTERN, ROOT))
+    points = (ROOT / "config/reference/paper_critical_sample_size.csv").read_text()
+    assert spec["references"] == {"paper_critical_sample_size": points}
     assert "tables/learning_curves.parquet" not in full
     plain = Config.model_validate({"experiments": {"and3": {}}})
-    names = {Path(path).stem for path in targets.claims_tables(plain, claims, "tables", ROOT)}
+    names = {Path(path).stem for path in targets.claims_tables(plain, claims, "tables")}
     assert not {"progress", "attention", "transition_fits"} & names
     assert {"runs", "critical_sample_size", "success_rates", "scaling_fits"} <= names

@@ -122,9 +122,11 @@ def test_every_claim_is_in_the_ledger_and_a_smoke_run_decides_none(finished):
     assert {entry["verdict"] for entry in entries} == {"undecided"}
     assert all(entry["reason"].startswith("no runs of experiment ") for entry in entries)
     page = (folder / "results/claims.md").read_text()
-    assert f"  undecided      {len(entries)} on experiments that are not in this config\n" in printed
+    absent = [entry for entry in entries if not entry["runs"]["count"]]
+    assert f"  undecided      {len(absent)} on experiments that are not in this config\n" in printed
     for entry in entries:
         assert f"## {entry['id']}\n" in page
+        assert (f"  undecided      {entry['statement']}\n" in printed) == (entry not in absent)
 
 
 def test_edits_rerun_what_they_touch_and_a_comment_nothing(copy, tmp_path):

@@ -208,31 +208,32 @@ def paper_points(config: Config, root: Path) -> list[str]:
     return [str(root / figure.paper_points)] if figure and figure.paper_points else []
 
 
-def claims_spec(config: Config, claims: Mapping[str, Claim], run_file: str) -> str:
-    """The specification of the job that decides the claims.
+def claims_spec(config: Config, claims: Mapping[str, Claim], run_file: str, root: Path) -> str:
+    """The specification of the job that decides the claims, with the reference tables that they read.
 
     Args:
         config: the config.
         claims: by id.
         run_file: the path of a run file, with the wildcards of a training job.
+        root: the project's folder. The tables in it are given by their content, so that moving it reruns nothing.
     """
+    named = {table for claim in claims.values() for table in claim.tables}
+    references = {name: (root / f"config/reference/{name}.csv").read_text() for name in REFERENCES if name in named}
     dumped = {name: claim.model_dump(mode="json") for name, claim in claims.items()}
     analysis = {"share": config.analysis.success_share, "confidence": config.analysis.confidence}
-    return json.dumps({"claims": dumped, **analysis, "run_file": run_file})
+    return json.dumps({"claims": dumped, **analysis, "run_file": run_file, "references": references})
 
 
-def claims_tables(config: Config, claims: Mapping[str, Claim], folder: str, root: Path) -> list[str]:
+def claims_tables(config: Config, claims: Mapping[str, Claim], folder: str) -> list[str]:
     """The files of the tables that claims read, of those that the config's experiments give, and the table of runs.
 
     Args:
         config: the config.
         claims: by id.
         folder: where the workflow puts tables.
-        root: the project's folder.
     """
     named = {"runs"} | {table for claim in claims.values() for table in claim.tables}
-    reference = [str(root / f"config/reference/{name}.csv") for name in REFERENCES if name in named]
-    return [f"{folder}/{name}.parquet" for name in sorted(named & _tables(config))] + reference
+    return [f"{folder}/{name}.parquet" for name in sorted(named & _tables(config))]
 
 
 def _tables(config: Config) -> set[str]:

@@ -4,9 +4,7 @@
 
 rule claims:
     input:
-        tables=targets.claims_tables(
-            CONFIG, CLAIMS, "results/tables", Path(workflow.basedir)
-        ),
+        tables=targets.claims_tables(CONFIG, CLAIMS, "results/tables"),
     output:
         json="results/claims.json",
         markdown="results/claims.md",
@@ -16,7 +14,9 @@ rule claims:
         "../../environment.yml"
     params:
         # as a function, for the braces of the run files' path
-        spec=lambda w: targets.claims_spec(CONFIG, CLAIMS, rules.train.output[0]),
+        spec=lambda w: targets.claims_spec(
+            CONFIG, CLAIMS, rules.train.output[0], Path(workflow.basedir)
+        ),
         code=fingerprint("pipeline.jobs.claims"),
     shell:
         "python -m pipeline.jobs.claims --spec {params.spec:q} --tables {input.tables} --json {output.json}"

@@ -1,5 +1,6 @@
 """Decides the claims from the tables and writes the ledger, as JSON and as Markdown."""
 
+import io
 import json
 from pathlib import Path
 
@@ -12,11 +13,10 @@ from pipeline.claims.rendering import markdown
 from pipeline.jobs import arguments
 from pipeline.storage import read_frame, whole_file
 
-READERS = {".parquet": read_frame, ".csv": pd.read_csv}
-
 if __name__ == "__main__":
     given = arguments.parse(__doc__, "json", "markdown", tables={"type": Path, "nargs": "+"})
-    tables = {path.stem: READERS[path.suffix](path) for path in given.tables}
+    tables = {path.stem: read_frame(path) for path in given.tables}
+    tables |= {name: pd.read_csv(io.StringIO(text)) for name, text in given.spec["references"].items()}
     evidence = Evidence(tables, given.spec["share"], given.spec["confidence"])
     entries = ledger(parse({"claims": given.spec["claims"]}), evidence, given.spec["run_file"])
     texts = {
