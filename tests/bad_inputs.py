@@ -318,7 +318,8 @@ WRONG_COMMANDS = [
     (["--cores", "2", "--config", "k=4"], "Config entry must start with a valid identifier"),
     (
         ["--cores", "2", "--config", "nonsense=1"],
-        "nonsense: unknown key; use one of: analysis, compute, data, experiments, figures, models, training",
+        "nonsense: unknown key; use one of: "
+        "analysis, claims, compute, data, experiments, figures, models, theory, training",
     ),
     (
         ["--cores", "2", "--config", "compute={seeds_per_job: 3e9, device: gpu}"],
