@@ -183,6 +183,12 @@ def theory_cells(config: Config, part: str, pattern: str) -> list[str]:
     return [pattern.format(**values, T=T, n=n) for T in lengths for n in sizes]
 
 
+def theory_functions(config: Config, part: str) -> tuple[str, ...]:
+    """The Boolean functions that a part of the theory uses; none if it is off."""
+    section = getattr(config.theory, part, None)
+    return getattr(section, "functions", None) or ((section.function,) if section else ())
+
+
 def theory_spec(config: Config, part: str) -> str:
     """The specification of the job of a part of the theory, with the settings of what it names."""
     one = getattr(config.theory, part, None)

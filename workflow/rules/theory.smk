@@ -2,6 +2,14 @@
 # Yields: the tables and figures of the theory (docs/theory.md).
 
 
+def theory_code(job, part):
+    """The code of a job, of the Boolean functions only those that it uses."""
+    return [
+        fingerprint(f"pipeline.jobs.{job}", function)
+        for function in targets.theory_functions(CONFIG, part)
+    ]
+
+
 rule representation:
     output:
         "results/tables/representation.parquet",
@@ -13,7 +21,7 @@ rule representation:
         "../../environment.yml"
     params:
         spec=targets.theory_spec(CONFIG, "representation"),
-        code=fingerprint("pipeline.jobs.representation"),
+        code=theory_code("representation", "representation"),
     shell:
         "python -m pipeline.jobs.representation --spec {params.spec:q} --output {output} --log {log}"
 
@@ -33,7 +41,7 @@ rule head_norms:
     params:
         job="head_norms",
         spec=targets.theory_spec(CONFIG, "heads"),
-        code=fingerprint("pipeline.jobs.head_norms"),
+        code=theory_code("head_norms", "heads"),
     shell:
         "python -m pipeline.jobs.{params.job} --spec {params.spec:q} --datasets {input.datasets}"
         " --holdouts {input.holdouts} --output {output} --log {log}"
@@ -52,7 +60,7 @@ use rule head_norms as basin with:
     params:
         job="basin",
         spec=targets.theory_spec(CONFIG, "basin"),
-        code=fingerprint("pipeline.jobs.basin"),
+        code=theory_code("basin", "basin"),
 
 
 rule capacity:
@@ -67,7 +75,7 @@ rule capacity:
         "../../environment.yml"
     params:
         spec=targets.theory_spec(CONFIG, "heads"),
-        code=fingerprint("pipeline.jobs.capacity"),
+        code=theory_code("capacity", "heads"),
     shell:
         "python -m pipeline.jobs.capacity --spec {params.spec:q} --representation {input.representation}"
         " --heads {input.heads} --output {output} --log {log}"
