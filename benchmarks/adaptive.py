@@ -52,7 +52,7 @@ class Truth:
 def main() -> None:
     """Runs the simulation and writes its page."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repetitions", type=int, default=150)
+    parser.add_argument("--repetitions", type=int, default=400)
     parser.add_argument("--to", type=Path, default=Path("docs/results/adaptive/simulation"))
     given = parser.parse_args()
     rates = read_frame(RATES).query("experiment == 'and3'")

@@ -8,9 +8,9 @@ Plackett 1983). The critical size is not known beforehand, so the runs come in r
 chooses each round's sizes (Wu 1985).
 
 They are spread evenly over ``SPREAD`` logits on either side of the fitted critical size. So narrow, because the shape
-is only assumed: where the rate levels off below 1, runs far above the threshold pull the fit upwards. In simulation
-(docs/results/adaptive) 0.4, 0.6 and 1 give equally wide intervals on a logistic curve; on a curve that levels off
-at 0.77, with 200 runs, they overestimate the critical size by 3, 5 and 9 %.
+is only assumed: where the rate levels off below 1, runs far above the threshold pull the fit upwards. In the
+simulation of docs/results/adaptive, with 230 runs of a curve that levels off at 0.77, intervals of nominally 0.95
+cover 0.92 of the time with half a logit and 0.71 with one, and they are no wider.
 """
 
 import numpy as np
