@@ -43,6 +43,8 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=Path("results"))
     given = parser.parse_args()
     jobs = costs(load(given.config), given.results)
+    if jobs.empty:
+        raise SystemExit(f"{given.results}/benchmarks has no job of {given.config}; run the workflow first")
     table = jobs.groupby(["rule", "learner"])[["measured", "forecast"]].sum()
     table.loc[("all", ""), :] = table.sum()
     print(table.assign(ratio=table["forecast"] / table["measured"]).round(2).to_string())
