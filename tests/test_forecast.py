@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from pipeline import forecast
-from pipeline.config import Transformer, load, parse
-from pipeline.forecast import all_jobs, duration, job_seconds, step_seconds
+from pipeline.config import Data, Section, Training, Transformer, load, parse
+from pipeline.forecast import all_jobs, duration, job_seconds, step_seconds, training_seconds
 
 ROOT = Path(__file__).parent.parent
 PAPER = load(ROOT / "config/config.yaml")
@@ -51,6 +51,13 @@ def test_every_block_is_a_job_of_its_own_and_shared_ones_are_one():
     assert kinds.count("dataset") == len(
         {(c.data, c.function, c.k, c.T, c.n, b) for c, blocks in PAPER.seed_blocks().items() for b in blocks}
     )
+
+
+def test_a_learner_of_unknown_cost_counts_as_nothing():
+    class Own(Section):
+        """A learner that a user has added."""
+
+    assert training_seconds(Own(), Training(), Data(), T=100, n=50) == 0
 
 
 def test_what_costs_more_is_forecast_to_take_longer():

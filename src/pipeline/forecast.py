@@ -72,7 +72,9 @@ def _by_token(model: Section) -> bool:
 
 
 def training_seconds(model: Section, training: Training, data: Data, T: int, n: int) -> float:
-    """A run that is trained by steps, with its evaluations."""
+    """A run that is trained by steps, with its evaluations; of a learner that is not in ``EARLY_SHARE``, 0."""
+    if type(model) not in EARLY_SHARE:
+        return 0
     early = training.success.when == "any"
     steps = training.max_steps * (EARLY_SHARE[type(model)] if early else 1)
     judged = EARLY_SAMPLES if early and "progress" not in training.record else data.holdout_size
