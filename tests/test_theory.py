@@ -130,7 +130,7 @@ class TestFigures:
         drawn = [rows(spec, unit) for unit in units(spec, "point")]
         trained = drawn[0][drawn[0]["series"] == representation_figure.TRAINED]
         assert trained["qk_frobenius"].tolist() == [5.0], "of each run the largest head"
-        assert drawn[2]["series"].tolist() == ["and", "junta"]
+        assert drawn[2]["series"].tolist() == ["AND", "junta"]
         assert drawn[3][["width", "share"]].to_numpy().tolist() == [[16, 0.5], [32, 1]]
         with pytest.raises(ValueError, match=r"no width of theory\.representation is enough"):
             representation_figure.chart(constructions(certified=False))

@@ -79,8 +79,9 @@ def _against_k(kinds: pd.DataFrame) -> alt.LayerChart:
 
 def _readout(exact: pd.DataFrame) -> alt.LayerChart:
     points = exact[exact["sweep"] == "sparsity"]
-    points = points.assign(series=points["function"].map(str))
-    present = {name: FUNCTIONS.get(name, ("#882255", "square")) for name in sorted(points["series"].unique())}
+    names = sorted(points["function"].unique())
+    points = points.assign(series=points["function"].map(style.function_label))
+    present = {style.function_label(name): FUNCTIONS.get(name, ("#882255", "square")) for name in names}
     x = alt.X("k:Q", title="Sparsity k", axis=alt.Axis(values=sorted(points["k"].unique()), format="d"))
     y = theory.log_axis("readout_frobenius", "Norm of the readout (log scale)", channel=alt.Y)
     return _panel(theory.points_and_means(points, x, y, theory.looks(present), list(present)), "Readout against k")

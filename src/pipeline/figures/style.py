@@ -89,9 +89,14 @@ def learner_label(model: str) -> str:
     return LEARNER_NAMES.get(model, model.replace("_", " "))
 
 
+def function_label(function: str) -> str:
+    """The usual name of a Boolean function, such as ``AND`` or ``parity``."""
+    return function.upper() if function in _OPERATORS else function.replace("_", " ")
+
+
 def task_label(function: str, k: int | str) -> str:
     """The usual name of a sparse function, such as ``3-way AND`` or ``3-way parity``."""
-    return f"{k}-way {function.upper() if function in _OPERATORS else function.replace('_', ' ')}"
+    return f"{k}-way {function_label(function)}"
 
 
 def looks(field: str, values: list[str], ranges: dict[type, list]) -> dict[type, alt.SchemaBase]:
