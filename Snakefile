@@ -56,6 +56,7 @@ wildcard_constraints:
     size=r"\d+",
 
 
+include: "workflow/rules/common.smk"
 include: "workflow/rules/datasets.smk"
 include: "workflow/rules/training.smk"
 include: "workflow/rules/adaptive.smk"
@@ -93,13 +94,7 @@ onstart:
         workflow.resource_settings.cores or workflow.resource_settings.nodes or 1
     )
     print(forecast(CONFIG, jobs, cores), file=sys.stderr)
-    check_times = workflow.dag.check_output_mtime
-
-    async def check_times_after_clock(job, outputs):
-        faults.bring_back(Path("results"), job.input, outputs)
-        await check_times(job, outputs)
-
-    workflow.dag.check_output_mtime = check_times_after_clock
+    faults.follow_the_clock(workflow.dag, Path("results"))
 
 
 onsuccess:

@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from pipeline.jobs import LESS_MEMORY
 
@@ -51,6 +52,22 @@ def bring_back(folder: Path, inputs: Iterable[str], outputs: Iterable[str]) -> N
         if path.stat().st_mtime_ns > present:
             os.utime(path, ns=(present, present))
     print(f"The clock went back: files in {folder}/ from the future now have the present time.", file=sys.stderr)
+
+
+def follow_the_clock(dag: Any, folder: Path) -> None:
+    """Has files brought back from the future before Snakemake compares the times of a job's files.
+
+    Args:
+        dag: Snakemake's; it has no public place for this, so a method of it is wrapped.
+        folder: where all files of the workflow lie.
+    """
+    check_times = dag.check_output_mtime
+
+    async def check_after(job: Any, outputs: Iterable[str]) -> None:
+        bring_back(folder, job.input, outputs)
+        await check_times(job, outputs)
+
+    dag.check_output_mtime = check_after
 
 
 if __name__ == "__main__":

@@ -2,20 +2,6 @@
 # Yields: round after round the design, which chooses sample sizes and seeds, and the results of the runs it chose.
 
 
-def curve_of(wildcards):
-    """The curve of a job."""
-    texts = (wildcards.function, wildcards.data, wildcards.model, wildcards.training)
-    return pipeline.config.CurveAddress(*texts, int(wildcards.k), int(wildcards.T))
-
-
-def inputs_of_design(wildcards):
-    """The runs by which a round is designed."""
-    patterns = rules.train.output[0], rules.train_adaptive.output.runs
-    return targets.design_inputs(
-        CONFIG, curve_of(wildcards), int(wildcards.round), *patterns
-    )
-
-
 rule design:
     input:
         unpack(inputs_of_design),
@@ -58,13 +44,3 @@ rule train_adaptive:
         "python -m pipeline.jobs.train_adaptive --spec {params.spec:q} --design {input.design} --holdout {input.holdout}"
         " --dataset {output.dataset} --output {output.runs} --checkpoint {params.checkpoint} --log {log}"
         " --device {resources.device} --precision {resources.precision} --threads {threads}"
-
-
-def runs_of(experiments):
-    """The result files of some experiments, by name: of their grids, and of their adaptive rounds."""
-    return {
-        "files": targets.run_files(CONFIG, experiments.values(), rules.train.output[0]),
-        "adaptive": targets.adaptive_files(
-            experiments.values(), rules.train_adaptive.output.runs
-        ),
-    }

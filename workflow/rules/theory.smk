@@ -2,14 +2,6 @@
 # Yields: the tables and figures of the theory (docs/theory.md).
 
 
-def theory_code(job, part):
-    """The code of a job, of the Boolean functions only those that it uses."""
-    return [
-        fingerprint(f"pipeline.jobs.{job}", function)
-        for function in targets.theory_functions(CONFIG, part)
-    ]
-
-
 rule representation:
     output:
         "results/tables/representation.parquet",

@@ -2,14 +2,6 @@
 # Yields: the results of the block's runs, a row a run: of learners trained by steps, and of those fitted at once.
 
 
-def cell_of(wildcards, training):
-    """The cell of a job."""
-    texts = (wildcards.function, wildcards.data, wildcards.model, training)
-    return pipeline.config.Cell(
-        *texts, int(wildcards.k), int(wildcards.T), int(wildcards.n)
-    )
-
-
 rule train:
     input:
         dataset=rules.dataset.output[0],

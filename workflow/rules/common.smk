@@ -1,0 +1,42 @@
+# Requires: the config. The functions name rules, which are there when they are called.
+# Yields: what the rules need of the wildcards and of the config.
+
+
+def cell_of(wildcards, training):
+    """The cell of a job."""
+    texts = (wildcards.function, wildcards.data, wildcards.model, training)
+    return pipeline.config.Cell(
+        *texts, int(wildcards.k), int(wildcards.T), int(wildcards.n)
+    )
+
+
+def curve_of(wildcards):
+    """The curve of a job."""
+    texts = (wildcards.function, wildcards.data, wildcards.model, wildcards.training)
+    return pipeline.config.CurveAddress(*texts, int(wildcards.k), int(wildcards.T))
+
+
+def inputs_of_design(wildcards):
+    """The runs by which a round is designed."""
+    patterns = rules.train.output[0], rules.train_adaptive.output.runs
+    return targets.design_inputs(
+        CONFIG, curve_of(wildcards), int(wildcards.round), *patterns
+    )
+
+
+def runs_of(experiments):
+    """The result files of some experiments, by name: of their grids, and of their adaptive rounds."""
+    return {
+        "files": targets.run_files(CONFIG, experiments.values(), rules.train.output[0]),
+        "adaptive": targets.adaptive_files(
+            experiments.values(), rules.train_adaptive.output.runs
+        ),
+    }
+
+
+def theory_code(job, part):
+    """The code of a job, of the Boolean functions only those that it uses."""
+    return [
+        fingerprint(f"pipeline.jobs.{job}", function)
+        for function in targets.theory_functions(CONFIG, part)
+    ]
