@@ -45,19 +45,21 @@ def test_the_summary_says_what_was_found_and_what_to_know():
 
 def test_the_summary_has_the_verdicts_on_claims():
     nothing = pd.DataFrame(columns=[*SERIES, "T"])
-    some, none = {"count": 5}, {"count": 0}
+    some, none = {"count": 5, "experiments": ["and3"]}, {"count": 0, "experiments": ["and3"]}
     claims = [
         {"statement": "A grows.", "verdict": "supported", "runs": some},
         {"statement": "B.", "verdict": "undecided", "runs": none},
         {"statement": "C.", "verdict": "undecided", "runs": some},
         {"statement": "D.", "verdict": "not supported", "runs": none},
+        {"statement": "E.", "verdict": "undecided", "runs": {"count": 0, "experiments": []}},
     ]
     lines = summary(nothing, nothing, nothing, nothing, 0.5, 0.95, claims=claims).splitlines()
-    assert lines[2:8] == [
+    assert lines[2:9] == [
         "Claims, each with its numbers and runs in results/claims.md:",
         "  supported      A grows.",
         "  undecided      C.",
         "  not supported  D.",
+        "  undecided      E.",
         "  undecided      1 on experiments that are not in this config",
         "",
     ]

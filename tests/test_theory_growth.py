@@ -4,13 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.theory.growth import line, query_key_in_log_T, readout_in_k, samples_in_T
+from pipeline.theory.growth import line, query_key_in_log_T, query_key_in_power_of_log_T, readout_in_k, samples_in_T
 
 
 def test_a_line_and_what_it_explains():
     x = np.array([0.0, 1.0, 2.0, 3.0])
-    assert line(x, 2 * x + 1) == pytest.approx((2, 1, 1))
-    assert line(x, np.array([0.0, 1.0, 1.0, 0.0])) == pytest.approx((0, 0.5, 0))
+    assert line(x, 2 * x + 1) == pytest.approx((2, 0, 1, 1, 4))
+    assert line(x, np.array([0.0, 1.0, 1.0, 0.0])) == pytest.approx((0, (1 / 10) ** 0.5, 0.5, 0, 4))
 
 
 def test_laws_of_the_norms_are_found_again():
@@ -21,11 +21,13 @@ def test_laws_of_the_norms_are_found_again():
     lucky = table[table["sweep"] == "sparsity"].assign(function="junta")
     failed = table.assign(feasible=False, qk_frobenius=np.nan, readout_frobenius=np.nan)
     table = pd.concat([table, general, lucky, failed])
-    assert query_key_in_log_T(table) == pytest.approx((2.5, 4, 1))
+    assert query_key_in_log_T(table) == pytest.approx((2.5, 0, 4, 1, 3), abs=1e-9)
+    power = table.assign(qk_frobenius=3 * np.log(table["T"]) ** 0.8)
+    assert query_key_in_power_of_log_T(power).slope == pytest.approx(0.8)
     symmetric, other = readout_in_k(table, "and"), readout_in_k(table, "junta")
-    assert symmetric["power"] == pytest.approx((2, np.log2(3), 1))
+    assert symmetric["power"] == pytest.approx((2, 0, np.log2(3), 1, 5), abs=1e-9)
     assert symmetric["exponential"].r_squared < symmetric["power"].r_squared
-    assert other["exponential"] == pytest.approx((2, np.log2(5), 1))
+    assert other["exponential"] == pytest.approx((2, 0, np.log2(5), 1, 5), abs=1e-9)
     assert other["power"].r_squared < other["exponential"].r_squared
 
 
@@ -33,4 +35,5 @@ def test_exponents_of_the_bounds():
     rows = [{"bound": "norms", "source": "constructed", "T": T, "samples": 7.0 * T**0.2} for T in (10, 100, 1000)]
     rows += [{"bound": "parameters", "source": "formula", "T": T, "samples": 3.0 * T} for T in (10, 100, 1000)]
     rows += [{"bound": "norms", "source": "trained", "T": 10, "samples": 1e9}]
-    assert samples_in_T(pd.DataFrame(rows)) == pytest.approx({"norms": 0.2, "parameters": 1})
+    exponents = {name: law.slope for name, law in samples_in_T(pd.DataFrame(rows)).items()}
+    assert exponents == pytest.approx({"norms": 0.2, "parameters": 1})

@@ -78,10 +78,11 @@ def _transitions(transitions: pd.DataFrame, growth: pd.DataFrame) -> Iterator[st
 
 
 def _verdicts(claims: Sequence[Mapping]) -> Iterator[str]:
-    """The verdict on each claim; those whose experiments are all absent are counted."""
+    """The verdict on each claim; those on experiments that are all absent are counted."""
     if claims:
         yield from ("", "Claims, each with its numbers and runs in results/claims.md:")
-    absent = [one for one in claims if one["verdict"] == "undecided" and not one["runs"]["count"]]
+    undecided = [one for one in claims if one["verdict"] == "undecided"]
+    absent = [one for one in undecided if one["runs"]["experiments"] and not one["runs"]["count"]]
     yield from (f"  {one['verdict']:<14} {one['statement']}" for one in claims if one not in absent)
     if absent:
         yield f"  {'undecided':<14} {len(absent)} on experiments that are not in this config"

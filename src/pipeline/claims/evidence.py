@@ -25,6 +25,8 @@ TABLES = (
     "progress",
     "attention",
     "attention_maps",
+    "representation",
+    "capacity",
 )
 REFERENCES = ("paper_critical_sample_size",)
 

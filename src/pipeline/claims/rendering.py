@@ -25,7 +25,8 @@ def _section(entry: Entry) -> Iterator[str]:
     yield f"- **{entry['verdict'].capitalize()}:** {entry['reason']}."
     yield f"- Source: {entry['source']} ({entry['provenance']})."
     yield f"- Rule `{entry['rule']}`. {entry['criterion']}"
-    yield f"- Runs: {runs['count']} of {_list(runs['experiments'])}, through {_list(runs['tables'])}."
+    of_runs = f"Runs: {runs['count']} of {_list(runs['experiments'])}, through" if runs["experiments"] else "Tables:"
+    yield f"- {of_runs} {_list(runs['tables'])}."
     yield from (f"  `{pattern}`" for pattern in runs["files"])
     if entry["numbers"]:
         yield from ("", "| number | value | interval |", "|---|---|---|")

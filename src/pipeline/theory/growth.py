@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
+from scipy.stats import linregress
 
 from pipeline.theory.names import CONSTRUCTED, COUNTING, FORMULA, NORMS
 
@@ -13,26 +15,35 @@ class Law(NamedTuple):
 
     Attributes:
         slope: of the line.
+        error: its standard error, of least squares.
         intercept: its value at 0.
         r_squared: the share of the variance that it explains.
+        points: how many it is fitted to.
     """
 
     slope: float
+    error: float
     intercept: float
     r_squared: float
+    points: int
 
 
-def line(x: np.ndarray, y: np.ndarray) -> Law:
+def line(x: ArrayLike, y: ArrayLike) -> Law:
     """The least-squares line through points of at least two different x."""
-    slope, intercept = np.polyfit(x, y, 1)
-    residual = y - slope * x - intercept
-    return Law(float(slope), float(intercept), 1 - float((residual**2).sum() / ((y - y.mean()) ** 2).sum()))
+    found = linregress(x, y)
+    return Law(found.slope, found.stderr, found.intercept, found.rvalue**2, len(x))
 
 
 def query_key_in_log_T(constructed: pd.DataFrame, function: str = "and") -> Law:
     """‖W_QK‖_F = slope · ln T + intercept over the sweep ``length`` of the table representation."""
     own = _existing(constructed, "length", function)
     return line(np.log(own["T"]), own["qk_frobenius"])
+
+
+def query_key_in_power_of_log_T(constructed: pd.DataFrame, function: str = "and") -> Law:
+    """‖W_QK‖_F as a power of ln T over the same sweep: the slope is the exponent."""
+    own = _existing(constructed, "length", function)
+    return line(np.log(np.log(own["T"])), np.log(own["qk_frobenius"]))
 
 
 def readout_in_k(constructed: pd.DataFrame, function: str) -> dict[str, Law]:
@@ -49,8 +60,8 @@ def readout_in_k(constructed: pd.DataFrame, function: str) -> dict[str, Law]:
     return {"power": line(np.log2(own["k"]), norms), "exponential": line(own["k"].astype(float), norms)}
 
 
-def samples_in_T(bounds: pd.DataFrame) -> dict[str, float]:
-    """The exponents of T in the samples that the bounds ask for, from the table capacity, over its range of T.
+def samples_in_T(bounds: pd.DataFrame) -> dict[str, Law]:
+    """Powers of T in the samples that the bounds ask for, from the table capacity: the slopes are the exponents.
 
     Returns:
         ``norms``: at the norms of constructed heads; ``parameters``: by their number.
@@ -59,7 +70,7 @@ def samples_in_T(bounds: pd.DataFrame) -> dict[str, float]:
     rows = {
         name: by_bound.loc[key] for name, key in (("norms", (NORMS, CONSTRUCTED)), ("parameters", (COUNTING, FORMULA)))
     }
-    return {name: line(np.log(own["T"]), np.log(own["samples"])).slope for name, own in rows.items()}
+    return {name: line(np.log(own["T"]), np.log(own["samples"])) for name, own in rows.items()}
 
 
 def _existing(constructed: pd.DataFrame, sweep: str, function: str) -> pd.DataFrame:
