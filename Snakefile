@@ -63,6 +63,7 @@ include: "workflow/rules/aggregation.smk"
 include: "workflow/rules/claims.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/theory.smk"
+include: "workflow/rules/cluster.smk"
 
 
 rule all:

@@ -1,0 +1,51 @@
+# Requires: the groups of a cluster's profile, whose jobs may end before their blocks do, or outlive the workflow.
+# Yields: groups that go on where they ended, a record of each file whether or not the workflow lives to see it, and
+# the reason why a job of the cluster ended early.
+import logging
+
+from snakemake.jobs import GroupJob
+from snakemake.logging import logger
+from snakemake.target_jobs import TargetSpec
+from snakemake_interface_logger_plugins.common import LogEvent
+
+from pipeline import cluster
+
+
+def remove_old_outputs():
+    """Removes the old outputs of the jobs to come and records what the new ones will depend on.
+
+    Snakemake does the first when a job starts, and the second when it sees its group end. So a group that ends early
+    would leave old files that count as new, and files made while no workflow watched would never be seen as stale.
+    """
+    for job in workflow.dag.needrun_jobs():
+        if workflow.dag.get_job_group(job):
+            for file in job.output:
+                Path(file).unlink(missing_ok=True)
+            workflow.async_run(workflow.persistence.finished(job))
+
+
+def unfinished(group):
+    """The jobs that a group still has to do, as none of their old outputs is left; Snakemake would do all again."""
+    missing = [
+        job for job in group.jobs if not all(Path(file).exists() for file in job.output)
+    ]
+    return [
+        TargetSpec(job.rule.name, job.wildcards_dict) for job in missing or group.jobs
+    ]
+
+
+class EarlyEnds(logging.Handler):
+    """Says why a group ended early; Snakemake keeps SLURM's reason to itself."""
+
+    def emit(self, record):
+        if getattr(record, "event", None) == LogEvent.GROUP_ERROR:
+            print(cluster.early_end(record.groupid, record.aux_logs), file=sys.stderr)
+
+
+onstart:
+    if not workflow.local_exec:
+        if message := cluster.still_running(Path.cwd()):
+            raise WorkflowError(message)
+        remove_old_outputs()
+        GroupJob.get_target_spec = unfinished
+        logger.addHandler(EarlyEnds())
