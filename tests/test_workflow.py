@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from math import ceil
 from pathlib import Path
 
 import pandas as pd
@@ -222,6 +223,16 @@ def test_every_block_of_the_papers_config_is_a_job(tmp_path):
     found, blocks = jobs(tmp_path), load(ROOT / "config/config.yaml").seed_blocks()
     assert found["train"] + found["fit"] == len(blocks)
     assert sum(found.values()) < 3000
+    profile = yaml.safe_load((ROOT / "workflow/profiles/slurm/config.yaml").read_text())
+    chains = {"datasets": found["holdout"], "training": found["train"], "fits": found["fit"], "tables": 1, "figures": 1}
+    assert sum(ceil(count / profile["group-components"][group]) for group, count in chains.items()) < 50
+
+
+def test_every_rule_has_a_group_on_a_cluster(tmp_path):
+    profile = yaml.safe_load((ROOT / "workflow/profiles/slurm/config.yaml").read_text())
+    rules = set(snakemake(tmp_path, "--list-rules").stdout.split())
+    assert set(profile["groups"]) == rules - {"all"}
+    assert set(profile["groups"].values()) == set(profile["group-components"])
 
 
 def test_an_experiment_that_is_off_trains_nothing(copy):

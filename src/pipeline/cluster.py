@@ -27,14 +27,14 @@ def still_running(folder: Path) -> str | None:
     )
 
 
-def early_end(group: str, logs: list[str]) -> str:
+def early_end(name: str, logs: list[str]) -> str:
     """What to say of a SLURM job that ended before its blocks did: its log, and the lines of it that give the reason.
 
     Args:
-        group: the group of the job's blocks.
+        name: the group of the job's blocks, or its rule.
         logs: paths of the job's logs.
     """
-    message = [f"A SLURM job of the group {group} ended early. Its log: {' '.join(logs)}"]
+    message = [f"A SLURM job of {name} ended early. Its log: {' '.join(logs)}"]
     for path in filter(Path.exists, map(Path, logs)):
         lines = path.read_text(errors="replace").splitlines()
         # Snakemake's own report follows what the job or SLURM said.

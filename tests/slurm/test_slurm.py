@@ -181,7 +181,7 @@ def test_a_cancelled_job_goes_on_where_it_ended(cluster, untrained, undisturbed)
     assert 1 <= len(made) < len(RUNS)
     _, printed = process.communicate()
     assert process.returncode == 0, printed[-5000:]
-    assert "A SLURM job of the group training ended early" in printed
+    assert "A SLURM job of training ended early" in printed
     assert f"JOB {job.id} ON" in printed
     assert "CANCELLED" in printed
     again = jobs_of(cluster, untrained)[1]

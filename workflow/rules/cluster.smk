@@ -14,11 +14,11 @@ from pipeline import cluster
 def remove_old_outputs():
     """Removes the old outputs of the jobs to come and records what the new ones will depend on.
 
-    Snakemake does the first when a job starts, and the second when it sees its group end. So a group that ends early
-    would leave old files that count as new, and files made while no workflow watched would never be seen as stale.
+    Snakemake does the first when a job starts, and the second when it sees it end. So a group that ends early would
+    leave old files that count as new, and files made while no workflow watched would never be seen as stale.
     """
     for job in workflow.dag.needrun_jobs():
-        if workflow.dag.get_job_group(job):
+        if not job.is_local:
             for file in job.output:
                 Path(file).unlink(missing_ok=True)
             workflow.async_run(workflow.persistence.finished(job))
@@ -35,11 +35,14 @@ def unfinished(group):
 
 
 class EarlyEnds(logging.Handler):
-    """Says why a group ended early; Snakemake keeps SLURM's reason to itself."""
+    """Says why a SLURM job ended early; Snakemake keeps the reason to itself."""
 
     def emit(self, record):
-        if getattr(record, "event", None) == LogEvent.GROUP_ERROR:
+        event = getattr(record, "event", None)
+        if event == LogEvent.GROUP_ERROR:
             print(cluster.early_end(record.groupid, record.aux_logs), file=sys.stderr)
+        elif event == LogEvent.JOB_ERROR and not record.indent:  # not of a group's
+            print(cluster.early_end(record.rule_name, record.log), file=sys.stderr)
 
 
 onstart:
