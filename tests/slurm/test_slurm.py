@@ -91,8 +91,8 @@ def configured(folder: Path, **training) -> list[str]:
 
 
 def until(condition: Callable[[], object], what: str) -> None:
-    """Waits until a condition holds, three minutes at most."""
-    end = time.monotonic() + 180
+    """Waits until a condition holds, six minutes at most."""
+    end = time.monotonic() + 360
     while not condition():
         assert time.monotonic() < end, what
         time.sleep(0.1)
