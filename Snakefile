@@ -88,11 +88,12 @@ onstart:
         faults.check_writable(Path("results"))
     except OSError as error:
         raise WorkflowError(error.strerror) from None
+    if not workflow.local_exec:
+        prepare_cluster()
     todo = [job for job in workflow.dag.needrun_jobs() if job.output]
     jobs = [(job.rule.name, dict(job.wildcards.items())) for job in todo]
-    cores = (
-        workflow.resource_settings.cores or workflow.resource_settings.nodes or 1
-    )
+    settings = workflow.resource_settings
+    cores = (workflow.local_exec and settings.cores) or settings.nodes or 1
     print(forecast(CONFIG, jobs, cores), file=sys.stderr)
     check_times = workflow.dag.check_output_mtime
 

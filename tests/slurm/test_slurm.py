@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.slurm]
 CHANGES = {  # the three lines, as docs/cluster.md has them
     "slurm_account: my_account ": "slurm_account: lab ",
     "slurm_partition: cpu ": "slurm_partition: normal ",
-    "train: {runtime: 5 * attempt} ": 'train: {runtime: 5 * attempt, slurm_partition: gpu, gres: "gpu:1"} ',
+    "{runtime: 5 * attempt} ": '{runtime: 5 * attempt, slurm_partition: gpu, gres: "gpu:1"} ',
 }
 # Without a database of accounts only squeue knows of jobs that have ended; the rest is for haste.
 HASTE = [
@@ -134,10 +134,19 @@ def untrained(undisturbed, tmp_path):
 
 def test_the_smoke_config_gives_the_tables_of_a_local_run(cluster, finished, tmp_path, monkeypatch):
     hook = tmp_path / "hook.sh"  # bash reads it before each job's command
-    hook.write_text(f'echo "$SLURM_JOB_ID ${{CUDA_VISIBLE_DEVICES-none}}" >> {tmp_path}/devices\n')
+    line = "${SLURM_JOB_ID} ${CUDA_VISIBLE_DEVICES-none}"
+    hook.write_text(f'[ -z "${{SLURM_JOB_ID-}}" ] || echo "{line}" >> {tmp_path}/devices\n')
     monkeypatch.setenv("BASH_ENV", str(hook))
-    sizes = ["datasets=4", "training=9", "fits=7", "tables=3", "figures=6"]  # of the groups; the profile's are larger
-    options = [*profile(tmp_path), "--configfile", str(SMOKE), "--group-components", *sizes]
+    sizes = {"datasets": 4, "training": 9, "fits": 7, "rounds": 4, "theory": 3, "tables": 3, "figures": 6}  # smaller groups
+        "datasets=4",
+        "training=9",
+        "fits=7",
+        "rounds=4",
+        "theory=3",
+        "tables=3",
+        "figures=6",
+    ]  # of the groups; the profile's are larger
+    options = [*profile(tmp_path), "--configfile", str(SMOKE), "--group-components", *(f"{group}={size}" for group, size in sizes.items())]
     run = snakemake(tmp_path, *options)
     assert run.returncode == 0, run.stderr[-5000:]
     same_tables(tmp_path, finished[0])
@@ -145,11 +154,12 @@ def test_the_smoke_config_gives_the_tables_of_a_local_run(cluster, finished, tmp
     assert {path.name for path in (tmp_path / "results/figures").iterdir()} == figures
 
     submitted = jobs_of(cluster, tmp_path)
-    assert len(submitted) <= 16
+    assert len(submitted) <= 20
     assert len(finished_rules(run.stderr)) > 6 * len(submitted)
-    assert {(job.state, job.cpus, job.memory, job.account) for job in submitted} == {("CD", "1", "1000M", "lab")}
-    training = [job for job in submitted if job.rules == "rule_training_train"]
-    assert len(training) == 4
+    assert {(job.state, job.cpus, job.account) for job in submitted} == {("CD", "1", "lab")}
+    assert {job.memory for job in submitted if not job.rules.startswith("rule_theory_")} == {"1000M"}
+    training = [job for job in submitted if job.rules.startswith(("rule_training_", "rule_rounds_"))]
+    assert 4 <= len(training) <= 6
     assert {job.partition for job in training} == {"gpu"}
     assert {job.gres for job in training} == {"gres:gpu:1"}
     assert all(job.partition == "normal" and job.gres == "N/A" for job in submitted if job not in training)

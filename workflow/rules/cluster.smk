@@ -45,10 +45,14 @@ class EarlyEnds(logging.Handler):
             print(cluster.early_end(record.rule_name, record.log), file=sys.stderr)
 
 
-onstart:
-    if not workflow.local_exec:
-        if message := cluster.still_running(Path.cwd()):
-            raise WorkflowError(message)
-        remove_old_outputs()
-        GroupJob.get_target_spec = unfinished
-        logger.addHandler(EarlyEnds())
+def prepare_cluster():
+    """What the start of a workflow on a cluster takes.
+
+    Raises:
+        WorkflowError: jobs of an earlier run still work.
+    """
+    if message := cluster.still_running(Path.cwd()):
+        raise WorkflowError(message)
+    remove_old_outputs()
+    GroupJob.get_target_spec = unfinished
+    logger.addHandler(EarlyEnds())
