@@ -137,16 +137,9 @@ def test_the_smoke_config_gives_the_tables_of_a_local_run(cluster, finished, tmp
     line = "${SLURM_JOB_ID} ${CUDA_VISIBLE_DEVICES-none}"
     hook.write_text(f'[ -z "${{SLURM_JOB_ID-}}" ] || echo "{line}" >> {tmp_path}/devices\n')
     monkeypatch.setenv("BASH_ENV", str(hook))
-    sizes = {"datasets": 4, "training": 9, "fits": 7, "rounds": 4, "theory": 3, "tables": 3, "figures": 6}  # smaller groups
-        "datasets=4",
-        "training=9",
-        "fits=7",
-        "rounds=4",
-        "theory=3",
-        "tables=3",
-        "figures=6",
-    ]  # of the groups; the profile's are larger
-    options = [*profile(tmp_path), "--configfile", str(SMOKE), "--group-components", *(f"{group}={size}" for group, size in sizes.items())]
+    sizes = {"datasets": 4, "training": 9, "fits": 7, "rounds": 4, "theory": 3, "tables": 3, "figures": 6}
+    components = [f"{group}={size}" for group, size in sizes.items()]  # smaller than the profile's
+    options = [*profile(tmp_path), "--configfile", str(SMOKE), "--group-components", *components]
     run = snakemake(tmp_path, *options)
     assert run.returncode == 0, run.stderr[-5000:]
     same_tables(tmp_path, finished[0])
