@@ -64,6 +64,7 @@ include: "workflow/rules/aggregation.smk"
 include: "workflow/rules/claims.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/theory.smk"
+include: "workflow/rules/cluster.smk"
 
 
 rule all:
@@ -88,11 +89,12 @@ onstart:
         faults.check_writable(Path("results"))
     except OSError as error:
         raise WorkflowError(error.strerror) from None
+    if not workflow.local_exec:
+        prepare_cluster()
     todo = [job for job in workflow.dag.needrun_jobs() if job.output]
     jobs = [(job.rule.name, dict(job.wildcards.items())) for job in todo]
-    cores = (
-        workflow.resource_settings.cores or workflow.resource_settings.nodes or 1
-    )
+    settings = workflow.resource_settings
+    cores = (workflow.local_exec and settings.cores) or settings.nodes or 1
     print(forecast(CONFIG, jobs, cores), file=sys.stderr)
     faults.follow_the_clock(workflow.dag, Path("results"))
 

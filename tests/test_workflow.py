@@ -1,8 +1,8 @@
 """The workflow, by really running Snakemake on the smoke config."""
 
 import json
-import re
 import shutil
+from math import ceil
 from pathlib import Path
 
 import pandas as pd
@@ -13,9 +13,8 @@ from pipeline.claims.claims import load as load_claims
 from pipeline.config import load
 from pipeline.datasets import read_training_sets
 from pipeline.storage import read_frame
-from running import ROOT, snakemake
+from running import ROOT, SMOKE, jobs, snakemake
 
-SMOKE = ROOT / "config" / "smoke.yaml"
 ROUND = "results/runs/small/and/tiny/short/k3/T12/round{}/size{}.parquet"
 pytestmark = pytest.mark.slow
 
@@ -41,14 +40,6 @@ CONTRACTS = {
 }
 
 
-def jobs(folder: Path, *options: str, **where: Path) -> dict[str, int]:
-    """How many jobs of each rule a dry run would start."""
-    dry = snakemake(folder, "--dry-run", *options, **where)
-    assert dry.returncode == 0, dry.stderr
-    counts = re.findall(r"^(\w+) +(\d+)$", dry.stdout + dry.stderr, re.MULTILINE)
-    return {rule: int(count) for rule, count in counts if rule not in ("all", "total")}
-
-
 def variant(folder: Path, experiment: str = "and3", section: str = "grid", **changes) -> str:
     """A copy of the smoke config with some of an experiment's keys changed, as an option."""
     config = yaml.safe_load(SMOKE.read_text())
@@ -56,15 +47,6 @@ def variant(folder: Path, experiment: str = "and3", section: str = "grid", **cha
     path = folder / "variant.yaml"
     path.write_text(yaml.safe_dump(config))
     return str(path)
-
-
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory):
-    """A finished smoke run: its folder and what Snakemake printed."""
-    folder = tmp_path_factory.mktemp("smoke")
-    run = snakemake(folder, "--configfile", str(SMOKE))
-    assert run.returncode == 0, run.stderr[-5000:]
-    return folder, run.stdout + run.stderr
 
 
 @pytest.fixture
@@ -242,6 +224,17 @@ def test_every_block_of_the_papers_config_is_a_job(tmp_path):
     found, blocks = jobs(tmp_path), load(ROOT / "config/config.yaml").seed_blocks()
     assert found["train"] + found["fit"] == len(blocks)
     assert sum(found.values()) < 3000
+    profile = yaml.safe_load((ROOT / "workflow/profiles/slurm/config.yaml").read_text())
+    chains = {"datasets": found["holdout"], "training": found["train"], "fits": found["fit"]}
+    jobs_of_slurm = sum(ceil(count / profile["group-components"][group]) for group, count in chains.items())
+    assert jobs_of_slurm + 3 < 50  # and one each of the theory, the tables and the figures
+
+
+def test_every_rule_has_a_group_on_a_cluster(tmp_path):
+    profile = yaml.safe_load((ROOT / "workflow/profiles/slurm/config.yaml").read_text())
+    rules = set(snakemake(tmp_path, "--list-rules").stdout.split())
+    assert set(profile["groups"]) == rules - {"all", "theory"}
+    assert set(profile["groups"].values()) == set(profile["group-components"])
 
 
 def test_an_experiment_that_is_off_trains_nothing(copy):

@@ -78,8 +78,8 @@ def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
     with path.open("rb") as file:
         try:
             _check_seal(file)
-            file.seek(0)
-            with pq.ParquetFile(file, page_checksum_verification=True) as table:
+            # by its path: Arrow's threads may outlive the interpreter and die when they let go of a Python file
+            with pq.ParquetFile(path, page_checksum_verification=True) as table:
                 return table.read(columns=columns)
         except (pa.ArrowInvalid, OSError) as error:
             raise TornFileError(

@@ -9,7 +9,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from pipeline.storage import read_frame
+from pipeline.storage import read_frame, whole_file
 
 INK = "#333333"
 GRID = "#E5E5E5"
@@ -153,18 +153,16 @@ def save(chart: alt.TopLevelMixin, folder: Path, name: str) -> None:
 
     Each file appears under its name only once it is complete. The HTML holds Vega itself and needs no network.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     for suffix, options in {
         "svg": {},
         "png": {"scale_factor": 2},
         # "Open in Vega Editor", left out of the menu, would leave for the network.
         "html": {"inline": True, "embed_options": {"actions": {"editor": False}}},
     }.items():
-        partial = folder / f".{name}.{suffix}.partial"
-        chart.save(partial, format=suffix, **options)
-        if suffix == "svg":
-            partial.write_text(_renumbered(partial.read_text(encoding="utf-8")), encoding="utf-8")
-        partial.replace(folder / f"{name}.{suffix}")
+        with whole_file(folder / f"{name}.{suffix}") as temporary:
+            chart.save(temporary, format=suffix, **options)
+            if suffix == "svg":
+                temporary.write_text(_renumbered(temporary.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def _renumbered(svg: str) -> str:
