@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from pipeline.config import NO_TRAINING, Cell, Config, Experiment, Figure
+from pipeline.engine.architecture import architecture
+from pipeline.fingerprint import fingerprint
 
 
 def run_files(config: Config, experiments: Iterable[Experiment], pattern: str) -> list[str]:
@@ -36,6 +38,21 @@ def training_spec(config: Config, cell: Cell) -> str:
 def fitting_spec(config: Config, cell: Cell) -> str:
     """The specification of a cell's jobs of a learner that is fitted at once."""
     return json.dumps({"cell": cell._asdict(), "model": config.models[cell.model].model_dump(mode="json")})
+
+
+def training_code(config: Config, cell: Cell) -> str:
+    """The fingerprint of the code that a cell's training jobs come to: not of other models' or what is switched off."""
+    model, training = config.models[cell.model], config.training[cell.training]
+    unused = [] if training.norm_bound else ["norm_bound"]
+    unused += [] if training.record else ["recording", "attention_weights"]
+    entries = {"FUNCTIONS": cell.function, "RULES": training.optimiser}
+    entries["ARCHITECTURES"] = architecture(model.model_dump())
+    return fingerprint("pipeline.jobs.train", *(f"pipeline.engine.{name}" for name in unused), **entries)
+
+
+def fitting_code(config: Config, cell: Cell) -> str:
+    """The fingerprint of the code that a cell's jobs of a learner that is fitted at once come to."""
+    return fingerprint("pipeline.jobs.fit", FUNCTIONS=cell.function, BASELINES=config.models[cell.model].kind)
 
 
 def dataset_spec(config: Config, data: str, seeds: str, **address: str | int) -> str:

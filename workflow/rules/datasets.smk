@@ -34,7 +34,7 @@ rule holdout:
                 "holdout_size": CONFIG.data[w.data].holdout_size,
             }
         ),
-        code=lambda w: fingerprint("pipeline.jobs.holdout", w.function),
+        code=lambda w: fingerprint("pipeline.jobs.holdout", FUNCTIONS=w.function),
     shell:
         "python -m pipeline.jobs.holdout --spec {params.spec:q} --output {output} --log {log}"
 
@@ -60,6 +60,6 @@ rule dataset:
             T=int(w.T),
             n=int(w.n),
         ),
-        code=lambda w: fingerprint("pipeline.jobs.dataset", w.function),
+        code=lambda w: fingerprint("pipeline.jobs.dataset", FUNCTIONS=w.function),
     shell:
         "python -m pipeline.jobs.dataset --spec {params.spec:q} --holdout {input.holdout} --output {output} --log {log}"
