@@ -14,6 +14,8 @@ shell.prefix(f"set -euo pipefail; export PYTHONPATH={shlex.quote(str(SOURCE))}; 
 import pipeline.config
 from pipeline import targets
 from pipeline.fingerprint import fingerprint
+from pipeline.integrity import set_aside_damaged
+from pipeline.jobs import server
 
 # A config file of the command line replaces the default one; merged, the default's experiments would stay.
 if not workflow.overwrite_configfiles:
@@ -25,6 +27,12 @@ try:
     CONFIG = pipeline.config.parse(config)
 except pipeline.config.ConfigError as error:
     raise WorkflowError(f"The config is wrong:\n{error}") from None
+
+
+# What is damaged is made again, like what is missing. Not by the processes of single jobs, while others write.
+if workflow.is_main_process:
+    for path in set_aside_damaged(Path("results")):
+        logger.warning(f"{path} is damaged: renamed to {path.name}.damaged")
 
 
 wildcard_constraints:
@@ -52,7 +60,21 @@ rule all:
             if CONFIG.recording(what)
         ],
         # the runs too: one that is missing is trained again even if the tables that hold it are there
-        targets.run_files(CONFIG, CONFIG.enabled.values(), rules.train.output[0]),
+        run_files(CONFIG.enabled),
+
+
+rule figures:
+    input:
+        targets.figure_files(CONFIG, "results/figures"),
+
+
+onstart:
+    # not if the jobs run on other machines or in environments of their own
+    if (
+        workflow.executor_plugin.common_settings.local_exec
+        and not workflow.deployment_settings.deployment_method
+    ):
+        server.start(SOURCE)
 
 
 onsuccess:

@@ -1,4 +1,4 @@
-"""Parquet files, written whole or not at all, and read with their checksums verified."""
+"""Parquet files, written whole or not at all, and read with their checksum verified."""
 
 import os
 from collections.abc import Iterator
@@ -9,6 +9,8 @@ from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from pipeline import seals
 
 if TYPE_CHECKING:  # a quarter of a second, which jobs without data frames need not wait for
     import pandas as pd
@@ -38,22 +40,26 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 def write_table(table: pa.Table, path: Path) -> None:
-    """Writes a table as Parquet, compressed by zstd, with page checksums."""
+    """Writes a table as Parquet, compressed by zstd, with checksums of its pages and of the whole file."""
+    table = table.replace_schema_metadata((table.schema.metadata or {}) | seals.UNSEALED)
     with whole_file(path) as temporary:
         pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
+        seals.seal(temporary)
 
 
 def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
     """Reads a Parquet file written by :func:`write_table`.
 
     Raises:
-        TornFileError: the file is truncated or its checksums disagree; the message says which file to delete.
+        TornFileError: the file is truncated or a checksum disagrees; the message has the mend.
     """
     try:
+        if seals.is_broken(path):
+            raise pa.ArrowInvalid("its checksum is wrong")
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             return file.read(columns=columns)
     except (pa.ArrowInvalid, OSError) as error:
-        if isinstance(error, FileNotFoundError):
+        if isinstance(error, OSError) and error.errno:  # of the file system: the file may be whole
             raise
         raise TornFileError(f"{path} is damaged ({error}); delete it and run snakemake again to rebuild it") from error
 

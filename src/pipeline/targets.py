@@ -1,25 +1,51 @@
 """What the workflow's rules take from the config: lists of files, and specifications of jobs."""
 
+import glob
 import json
+import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
+from pipeline.blocks import block_name, seed_range
 from pipeline.config import NO_TRAINING, Cell, Config, Experiment, Figure
 from pipeline.engine.architecture import architecture
 from pipeline.fingerprint import fingerprint
 
 
-def run_files(config: Config, experiments: Iterable[Experiment], pattern: str) -> list[str]:
+def present_blocks(pattern: str) -> dict[Cell, list[range]]:
+    """The blocks of seeds that there are result files of, by cell.
+
+    Args:
+        pattern: the path of a result file with the wildcards of a training job.
+    """
+    parts = re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(pattern)))
+    present = defaultdict(list)
+    for path in glob.iglob(re.sub(r"\{\w+\}", "*", pattern)):
+        found = parts.fullmatch(path).groupdict()
+        seeds = seed_range(found.pop("seeds"))
+        present[Cell(**found | {name: int(found[name]) for name in ("k", "T", "n")})].append(seeds)
+    return present
+
+
+def run_files(
+    config: Config,
+    experiments: Iterable[Experiment],
+    pattern: str,
+    present: Mapping[Cell, list[range]] = MappingProxyType({}),
+) -> list[str]:
     """The result files of all blocks of runs of some experiments, each once.
 
     Args:
         config: the config, which sets the size of a block.
         experiments: the experiments; cells that they share give one file.
         pattern: a path with the wildcards of a training job.
+        present: the blocks that there are result files of.
     """
-    blocks = config.seed_blocks()
+    blocks = config.seed_blocks(present)
     files = (
-        pattern.format(**cell._asdict(), seeds=f"{seeds[0]}-{seeds[-1]}")
+        pattern.format(**cell._asdict(), seeds=block_name(seeds))
         for experiment in experiments
         for cell, count in experiment.cells().items()
         for seeds in blocks[cell]

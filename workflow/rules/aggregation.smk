@@ -1,10 +1,19 @@
 # Requires: the results of all blocks of runs.
 # Yields: the tables under results/tables.
 
+PRESENT = targets.present_blocks(rules.train.output[0])
+
+
+def run_files(experiments):
+    """The result files of the runs of some experiments, by name."""
+    return targets.run_files(
+        CONFIG, experiments.values(), rules.train.output[0], PRESENT
+    )
+
 
 rule runs_table:
     input:
-        targets.run_files(CONFIG, CONFIG.enabled.values(), rules.train.output[0]),
+        run_files(CONFIG.enabled),
     output:
         "results/tables/runs.parquet",
     log:
@@ -15,16 +24,12 @@ rule runs_table:
         spec=targets.experiments_spec(CONFIG.enabled),
         code=fingerprint("pipeline.jobs.tabulate"),
     shell:
-        "python -m pipeline.jobs.tabulate --table runs --spec {params.spec:q} --files {input} --output {output} --log {log}"
+        "python -m pipeline.jobs tabulate --table runs --spec {params.spec:q} --files {input} --output {output} --log {log}"
 
 
 rule learning_curves_table:
     input:
-        targets.run_files(
-            CONFIG,
-            targets.shown(CONFIG, "learning_curves").values(),
-            rules.train.output[0],
-        ),
+        run_files(targets.shown(CONFIG, "learning_curves")),
     output:
         "results/tables/learning_curves.parquet",
     log:
@@ -36,15 +41,13 @@ rule learning_curves_table:
         spec=targets.experiments_spec(targets.shown(CONFIG, "learning_curves")),
         code=fingerprint("pipeline.jobs.tabulate"),
     shell:
-        "python -m pipeline.jobs.tabulate --table {params.table} --spec {params.spec:q} --files {input}"
+        "python -m pipeline.jobs tabulate --table {params.table} --spec {params.spec:q} --files {input}"
         " --output {output} --log {log}"
 
 
 use rule learning_curves_table as progress_table with:
     input:
-        targets.run_files(
-            CONFIG, CONFIG.recording("progress").values(), rules.train.output[0]
-        ),
+        run_files(CONFIG.recording("progress")),
     output:
         "results/tables/progress.parquet",
     log:
@@ -57,9 +60,7 @@ use rule learning_curves_table as progress_table with:
 
 use rule learning_curves_table as attention_table with:
     input:
-        targets.run_files(
-            CONFIG, CONFIG.recording("attention").values(), rules.train.output[0]
-        ),
+        run_files(CONFIG.recording("attention")),
     output:
         "results/tables/attention.parquet",
     log:
@@ -72,11 +73,7 @@ use rule learning_curves_table as attention_table with:
 
 use rule learning_curves_table as attention_maps_table with:
     input:
-        targets.run_files(
-            CONFIG,
-            targets.shown(CONFIG, "attention_map").values(),
-            rules.train.output[0],
-        ),
+        run_files(targets.shown(CONFIG, "attention_map")),
     output:
         "results/tables/attention_maps.parquet",
     log:
@@ -105,7 +102,7 @@ rule success_rates:
         ),
         code=fingerprint("pipeline.jobs.success_rates"),
     shell:
-        "python -m pipeline.jobs.success_rates --spec {params.spec:q} --runs {input.runs} --output {output} --log {log}"
+        "python -m pipeline.jobs success_rates --spec {params.spec:q} --runs {input.runs} --output {output} --log {log}"
 
 
 ESTIMATION = json.dumps(
@@ -130,7 +127,7 @@ rule critical_sample_size:
         spec=ESTIMATION,
         code=fingerprint("pipeline.jobs.critical_sample_sizes"),
     shell:
-        "python -m pipeline.jobs.critical_sample_sizes --spec {params.spec:q} --rates {input.rates}"
+        "python -m pipeline.jobs critical_sample_sizes --spec {params.spec:q} --rates {input.rates}"
         " --output {output} --log {log}"
 
 
@@ -148,7 +145,7 @@ rule scaling_fits:
         spec=ESTIMATION,
         code=fingerprint("pipeline.jobs.scaling_fits"),
     shell:
-        "python -m pipeline.jobs.scaling_fits --spec {params.spec:q} --critical {input.critical} --rates {input.rates}"
+        "python -m pipeline.jobs scaling_fits --spec {params.spec:q} --critical {input.critical} --rates {input.rates}"
         " --output {output} --log {log}"
 
 
@@ -170,7 +167,7 @@ rule transitions:
         spec=ONLINE,
         code=fingerprint("pipeline.jobs.transitions"),
     shell:
-        "python -m pipeline.jobs.transitions --spec {params.spec:q} --runs {input.runs} --output {output} --log {log}"
+        "python -m pipeline.jobs transitions --spec {params.spec:q} --runs {input.runs} --output {output} --log {log}"
 
 
 rule transition_fits:
@@ -186,5 +183,5 @@ rule transition_fits:
         spec=ONLINE,
         code=fingerprint("pipeline.jobs.transition_fits"),
     shell:
-        "python -m pipeline.jobs.transition_fits --spec {params.spec:q} --runs {input.runs} --output {output}"
+        "python -m pipeline.jobs transition_fits --spec {params.spec:q} --runs {input.runs} --output {output}"
         " --log {log}"

@@ -13,7 +13,7 @@ rule save_config:
         spec=json.dumps(CONFIG.model_dump(mode="json")),
         code=fingerprint("pipeline.jobs.save_config"),
     shell:
-        "python -m pipeline.jobs.save_config --spec {params.spec:q} --output {output} --log {log}"
+        "python -m pipeline.jobs save_config --spec {params.spec:q} --output {output} --log {log}"
 
 
 rule holdout:
@@ -36,7 +36,7 @@ rule holdout:
         ),
         code=lambda w: fingerprint("pipeline.jobs.holdout", FUNCTIONS=w.function),
     shell:
-        "python -m pipeline.jobs.holdout --spec {params.spec:q} --output {output} --log {log}"
+        "python -m pipeline.jobs holdout --spec {params.spec:q} --output {output} --log {log}"
 
 
 rule dataset:
@@ -62,4 +62,4 @@ rule dataset:
         ),
         code=lambda w: fingerprint("pipeline.jobs.dataset", FUNCTIONS=w.function),
     shell:
-        "python -m pipeline.jobs.dataset --spec {params.spec:q} --holdout {input.holdout} --output {output} --log {log}"
+        "python -m pipeline.jobs dataset --spec {params.spec:q} --holdout {input.holdout} --output {output} --log {log}"

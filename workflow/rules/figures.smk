@@ -98,5 +98,5 @@ rule summary:
         transitions=" ".join(f"--{name} {path}" for name, path in TRANSITIONS.items()),
         code=fingerprint("pipeline.jobs.summarise"),
     shell:
-        "python -m pipeline.jobs.summarise --spec {params.spec:q} --critical {input.critical} --fits {input.fits}"
+        "python -m pipeline.jobs summarise --spec {params.spec:q} --critical {input.critical} --fits {input.fits}"
         " --runs {input.runs} {params.transitions} --output {output} --log {log}"

@@ -34,7 +34,7 @@ rule train:
         # no output: Snakemake would delete it before a job that is to go on from it
         checkpoint="results/checkpoints/{data}/{function}/{model}/{training}/k{k}/T{T}/n{n}/seeds{seeds}.pt",
     shell:
-        "python -m pipeline.jobs.train --spec {params.spec:q} --dataset {input.dataset} --holdout {input.holdout}"
+        "python -m pipeline.jobs train --spec {params.spec:q} --dataset {input.dataset} --holdout {input.holdout}"
         " --output {output} --checkpoint {params.checkpoint} --code {params.code} --log {log} --device {resources.device}"
         " --precision {resources.precision} --threads {threads}"
 
@@ -59,5 +59,5 @@ rule fit:
             CONFIG, cell_of(w, pipeline.config.NO_TRAINING)
         ),
     shell:
-        "python -m pipeline.jobs.fit --spec {params.spec:q} --dataset {input.dataset} --holdout {input.holdout}"
+        "python -m pipeline.jobs fit --spec {params.spec:q} --dataset {input.dataset} --holdout {input.holdout}"
         " --output {output} --log {log}"

@@ -45,9 +45,3 @@ def _report(kind: type[BaseException], error: BaseException, trace: TracebackTyp
     """Logs what ended the job; of trouble with files, whose message says it all, without the traceback."""
     expected = isinstance(error, OSError | TornFileError)
     log.critical("%s", error, exc_info=None if expected else (kind, error, trace))
-
-
-def seed_range(block: str) -> range:
-    """The seeds of a block: ``"0-49"`` -> ``range(0, 50)``."""
-    first, last = map(int, block.split("-"))
-    return range(first, last + 1)

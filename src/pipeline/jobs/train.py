@@ -54,6 +54,7 @@ def train_block(
     saved = Checkpoint(checkpoint, lambda: identity(spec, code, dataset, holdout))
     state = saved.load() or {"finished": []}
     results = [RunResult(**result) for result in state["finished"]]
+    began = time.monotonic()
     for start in range(len(results), len(sets), size):
         training = begin(model, protocol, address, sets[start : start + size], inputs, device)
         progress = Progress(f"{address}, runs {start + 1} to {start + len(training.results)} of {len(sets)}")
@@ -66,9 +67,11 @@ def train_block(
             if saved.due:
                 saved.save({"finished": finished, "stack": training.state()})
         results += training.results
+    seconds = time.monotonic() - began
     write_results(spec["cell"], sets, results, output)
     saved.remove()
-    log.info("%s: %d of %d runs succeeded", address, sum(result.success for result in results), len(results))
+    succeeded = sum(result.success for result in results)
+    log.info("%s: %d of %d runs succeeded; %.2f s of training", address, succeeded, len(results), seconds)
 
 
 def identity(spec: dict, code: str, *inputs: Path) -> str:
