@@ -1,11 +1,5 @@
 """The workflow, by really running Snakemake on the smoke config."""
 
-import os
-import re
-import shutil
-import subprocess
-from pathlib import Path
-
 import pandas as pd
 import pytest
 import yaml
@@ -13,9 +7,8 @@ import yaml
 from pipeline.config import load
 from pipeline.datasets import read_training_sets
 from pipeline.storage import read_frame
+from smoke import ROOT, SMOKE, jobs, snakemake
 
-ROOT = Path(__file__).parent.parent
-SMOKE = ROOT / "config" / "smoke.yaml"
 pytestmark = pytest.mark.slow
 
 CONTRACTS = {
@@ -29,47 +22,6 @@ CONTRACTS = {
     "transition_fits": "experiment function model k exponent exponent_low exponent_high runs censored_runs",
     "progress": "experiment function model k T n seed step distance support_mass fourier_coefficient",
 }
-
-
-def snakemake(folder: Path, *options: str, snakefile: Path = ROOT / "Snakefile") -> subprocess.CompletedProcess:
-    """Runs Snakemake in a folder, without the terminal's settings."""
-    command = ["snakemake", "--snakefile", str(snakefile), "--directory", str(folder), "--cores", "2", *options]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("SNAKEMAKE")}
-    return subprocess.run(command, capture_output=True, text=True, env=environment)
-
-
-def jobs(folder: Path, *options: str, **where: Path) -> dict[str, int]:
-    """How many jobs of each rule a dry run would start."""
-    dry = snakemake(folder, "--dry-run", *options, **where)
-    assert dry.returncode == 0, dry.stderr
-    counts = re.findall(r"^(\w+) +(\d+)$", dry.stdout + dry.stderr, re.MULTILINE)
-    return {rule: int(count) for rule, count in counts if rule not in ("all", "total")}
-
-
-def variant(folder: Path, **changes) -> str:
-    """A copy of the smoke config with some of and3's keys changed, as an option."""
-    config = yaml.safe_load(SMOKE.read_text())
-    for key, value in changes.items():
-        config["experiments"]["and3"]["grid"][key] = value
-    path = folder / "variant.yaml"
-    path.write_text(yaml.safe_dump(config))
-    return str(path)
-
-
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory):
-    """A finished smoke run: its folder and what Snakemake printed."""
-    folder = tmp_path_factory.mktemp("smoke")
-    run = snakemake(folder, "--configfile", str(SMOKE))
-    assert run.returncode == 0, run.stderr[-5000:]
-    return folder, run.stdout + run.stderr
-
-
-@pytest.fixture
-def copy(finished, tmp_path):
-    """A copy of the finished run, with its times, to change."""
-    shutil.copytree(finished[0], tmp_path / "run")
-    return tmp_path / "run"
 
 
 def test_the_tables_keep_their_contracts(finished):
@@ -110,41 +62,6 @@ def test_the_summary_is_printed_at_the_end(finished):
     assert "runs succeeded" in printed
 
 
-def test_edits_rerun_what_they_touch_and_a_comment_nothing(copy, tmp_path):
-    checkout = tmp_path / "checkout"
-    for part in ("Snakefile", "src", "workflow", "config", "environment.yml"):
-        source = ROOT / part
-        if source.is_dir():
-            shutil.copytree(source, checkout / part, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            checkout.mkdir(exist_ok=True)
-            shutil.copy(source, checkout / part)
-    where = {"snakefile": checkout / "Snakefile"}
-    assert jobs(copy, "--configfile", str(SMOKE), **where) == {}
-    for path in checkout.rglob("*.py"):
-        path.write_text(path.read_text() + "\n# a comment\n")
-    assert jobs(copy, "--configfile", str(SMOKE), **where) == {}
-    functions = checkout / "src/pipeline/functions.py"
-    text = functions.read_text()
-    functions.write_text(text.replace('    "or": ', '    "nand": BooleanFunction(_balanced_junta),\n    "or": '))
-    assert functions.read_text() != text
-    assert jobs(copy, "--configfile", str(SMOKE), **where) == {}, "a new function concerns no other"
-    heatmap = checkout / "src/pipeline/figures/success_heatmap.py"
-    heatmap.write_text(heatmap.read_text() + "\nNEW = 1\n")
-    assert jobs(copy, "--configfile", str(SMOKE), **where) == {"figure_success_heatmap": 1}
-
-
-def test_more_seeds_train_only_the_new_blocks(copy):
-    found = jobs(copy, "--configfile", variant(copy, seeds=5))
-    assert found["train"] == found["dataset"] == 12  # seeds 2-2 becomes 2-3, and 4-4 is new, in 6 cells
-    assert "holdout" not in found
-
-
-def test_a_new_sample_size_trains_only_its_cells(copy):
-    found = jobs(copy, "--configfile", variant(copy, n=[10, 20, 40]))
-    assert found["train"] == found["dataset"] == 6  # 3 T, 2 blocks of seeds
-
-
 def test_a_deleted_file_is_made_again_with_what_follows(copy):
     tables = {path.name: read_frame(path) for path in (copy / "results/tables").glob("*.parquet")}
     (copy / "results/runs/small/and/tiny/short/k3/T8/n40/seeds0-1.parquet").unlink()
@@ -154,15 +71,6 @@ def test_a_deleted_file_is_made_again_with_what_follows(copy):
     assert snakemake(copy, "--configfile", str(SMOKE)).returncode == 0
     for name, table in tables.items():
         pd.testing.assert_frame_equal(read_frame(copy / "results/tables" / name), table)
-
-
-def test_a_torn_file_is_named_with_the_mend(copy):
-    torn = copy / "results/runs/small/and/tiny/short/k3/T8/n40/seeds0-1.parquet"
-    torn.write_bytes(torn.read_bytes()[:-20])
-    run = snakemake(copy, "--configfile", str(SMOKE))
-    assert run.returncode != 0
-    assert f"{torn.relative_to(copy)} is damaged" in run.stderr
-    assert "delete it and run snakemake again" in run.stderr
 
 
 def test_data_do_not_depend_on_the_packing(finished, tmp_path):
@@ -182,7 +90,10 @@ def test_data_do_not_depend_on_the_packing(finished, tmp_path):
 
 
 def test_a_wrong_config_stops_before_any_job(tmp_path):
-    run = snakemake(tmp_path, "--configfile", variant(tmp_path, T=[2, 12]))
+    config = yaml.safe_load(SMOKE.read_text())
+    config["experiments"]["and3"]["grid"]["T"] = [2, 12]
+    (tmp_path / "wrong.yaml").write_text(yaml.safe_dump(config))
+    run = snakemake(tmp_path, "--configfile", str(tmp_path / "wrong.yaml"))
     assert run.returncode != 0
     assert "experiments.and3.grid.T[0]: 2 is smaller than k = 3" in run.stderr
     assert not (tmp_path / "results").exists()
@@ -192,13 +103,3 @@ def test_every_block_of_the_papers_config_is_a_job(tmp_path):
     found, blocks = jobs(tmp_path), load(ROOT / "config/config.yaml").seed_blocks()
     assert found["train"] + found["fit"] == len(blocks)
     assert sum(found.values()) < 3000
-
-
-def test_an_experiment_that_is_off_trains_nothing(copy):
-    config = yaml.safe_load(SMOKE.read_text())
-    config["experiments"]["and3_tree"]["enabled"] = False
-    path = copy / "off.yaml"
-    path.write_text(yaml.safe_dump(config))
-    found = jobs(copy, "--configfile", str(path))
-    assert not {"train", "fit", "dataset", "attention_table"} & found.keys()
-    assert {"runs_table", "figure_learners"} <= found.keys()

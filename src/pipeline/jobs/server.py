@@ -108,6 +108,7 @@ def _end_with(connection: socket.socket) -> None:
 def _run(connection: socket.socket, job: str, arguments: list[str]) -> NoReturn:
     """Runs a job's module as ``python -m`` would, and ends with its status."""
     sys.argv = [job, *arguments]
+    sys.modules.pop(f"pipeline.jobs.{job}", None)  # it is run anew, as the main module
     status = 0
     try:
         runpy.run_module(f"pipeline.jobs.{job}", run_name="__main__", alter_sys=True)
