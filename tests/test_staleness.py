@@ -69,9 +69,7 @@ def cosmetics(checkout: Path, _: Path) -> None:
     for path in (*checkout.rglob("*.c"), *checkout.rglob("*.h")):
         path.write_text("/* A comment. */\n" + path.read_text().replace("    ", "  "))
     for path in (checkout / "Snakefile", *checkout.rglob("*.smk"), *(checkout / "config").glob("*.yaml")):
-        path.write_text(
-            "# A comment.\n\n" + path.read_text().replace("\n    input:", "\n    # A comment.\n\n    input:")
-        )
+        path.write_text("# A comment.\n\n" + path.read_text() + "\n# A comment.\n")
 
 
 def touch(checkout: Path, run: Path) -> None:
