@@ -2,8 +2,10 @@
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 RUN = snakemake --cores all
+# Of figures, stale and profile: make stale CONFIG=config/quick.yaml
+CONFIG ?= config/config.yaml
 
-.PHONY: env quick paper smoke test bench lint docs site paper-ready crate clean
+.PHONY: env quick paper smoke figures stale profile test bench lint docs site paper-ready crate clean
 
 env: .venv/installed
 
@@ -22,6 +24,18 @@ paper: env
 
 smoke: env
 	$(RUN) --configfile config/smoke.yaml
+
+# Draws the figures that are stale; trains nothing.
+figures: env
+	python -m pipeline.redraw $(CONFIG)
+
+# Says what would run, and why.
+stale: env
+	python -m pipeline.stale $(CONFIG)
+
+# Says where the time of a finished run went.
+profile: env
+	python -m pipeline.profiling $(CONFIG)
 
 test: env
 	pytest

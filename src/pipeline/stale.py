@@ -1,15 +1,16 @@
 """Says in plain words what is stale and why: ``python -m pipeline.stale config/quick.yaml``.
 
-It reads Snakemake's dry run, so it says what would run, not what should.
+It reads Snakemake's dry run, so what it says is what would run.
 """
 
 import argparse
 import json
 import re
 import sys
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from pipeline.blocks import seed_range
 from pipeline.config import NO_TRAINING, Cell, Config, ConfigError, load
@@ -17,20 +18,36 @@ from pipeline.dry_run import Job, WorkflowFailed, dry_run
 from pipeline.targets import present_blocks
 
 RUN_FILE = "results/runs/{data}/{function}/{model}/{training}/k{k}/T{T}/n{n}/seeds{seeds}.parquet"
-KINDS = {"holdout": "holdout", "dataset": "data set", "train": "training job", "fit": "fit"}
+NAMED = 4  # so many experiments are named, of more the number is given
 
-# The first of these that Snakemake's reason has is the job's; "{…}" stands for what follows it there.
-CAUSES = {
-    "Code has changed": "the command in their rule changed",
-    "Set of input files has changed": "they are made of other files than before",
-    "Updated input files:": "a file they read changed: {}",
-    "Incomplete output files": "they were interrupted",
-    "Forced execution": "it was asked for",
+# Of the rules whose jobs are many: what a job is, and the parts of a cell's address that it has.
+KINDS = {
+    "train": ("training job", Cell._fields),
+    "fit": ("fit", Cell._fields),
+    "dataset": ("training-set file", ("function", "data", "k", "T", "n")),
+    "holdout": ("holdout", ("function", "data", "k", "T")),
 }
-FOLLOWS = "what they read is made again"
+ABSENT, FOLLOWS = "not there yet", "what it is made of is made again"
+
+# The first of these that Snakemake's reason has is the job's; "{}" stands for what follows it there.
+CAUSES = {
+    "Missing output files": ABSENT,
+    "Incomplete output files": "was interrupted",
+    "Code has changed": "its command in the rules changed",
+    "Set of input files has changed": "is made of other files than before",
+    "Updated input files:": "a file that it reads changed: {}",
+}
 
 
-def report(jobs: Iterable[Job], config: Config, present: dict[Cell, list[range]]) -> str:
+class Group(NamedTuple):
+    """Jobs that are told of in one line: what they make, for which experiments, and why."""
+
+    kind: str
+    experiments: tuple[str, ...]
+    cause: str
+
+
+def report(jobs: Collection[Job], config: Config, present: Mapping[Cell, list[range]]) -> str:
     """What would run and why, a line a group of jobs with the same reason.
 
     Args:
@@ -38,55 +55,61 @@ def report(jobs: Iterable[Job], config: Config, present: dict[Cell, list[range]]
         config: the config they come from.
         present: the blocks of seeds that there are result files of.
     """
-    groups: dict[tuple[str, str], list[str]] = defaultdict(list)
-    missing: dict[tuple[str, tuple[str, ...]], list[Job]] = defaultdict(list)
+    groups: dict[Group, list[Job]] = defaultdict(list)
+    owners = _owners(config)
     for job in jobs:
-        kind, name = _named(job, config)
-        if job.rule in ("train", "fit") and "Missing output" in job.reason:
-            missing[job.rule, tuple(_experiments(job, config))].append(job)
-        else:
-            groups[kind, _cause(job)].append(name)
-    lines = [
-        f"{_count(group, KINDS[rule])} of {', '.join(names)}: {_news(group, present)}"
-        for (rule, names), group in missing.items()
-    ]
-    lines += [f"{_subject(kind, names)}: {cause}" for (kind, cause), names in groups.items()]
-    return "\n".join(sorted(lines, key=lambda line: line.endswith(FOLLOWS))) or "Nothing is stale."
+        groups[Group(_kind(job), _experiments(job, owners), _cause(job))].append(job)
+    first = [_line(group, members, present) for group, members in groups.items() if group.cause != FOLLOWS]
+    then = [_line(group, members, present) for group, members in groups.items() if group.cause == FOLLOWS]
+    lines = [*first, *(["And what follows from that:"] if first and then else []), *then]
+    return "\n".join([*lines, "", f"Jobs: {len(jobs)}."] if jobs else ["Nothing is stale."])
 
 
-def _named(job: Job, config: Config) -> tuple[str, str]:
-    """What kind of thing a job makes, and which one."""
+def _line(group: Group, jobs: list[Job], present: Mapping[Cell, list[range]]) -> str:
+    if jobs[0].rule in KINDS:
+        many = len(group.experiments) > NAMED
+        names = f"{len(group.experiments)} experiments" if many else ", ".join(group.experiments)
+        subject = f"{len(jobs)} {group.kind}{'s' * (len(jobs) > 1)} of {names}"
+    else:
+        subject = f"{group.kind}{'s' * (len(jobs) > 1)} {', '.join(sorted(_name(job) for job in jobs))}"
+    if group.cause == FOLLOWS:
+        return subject
+    is_run = jobs[0].rule in ("train", "fit")
+    return f"{subject}: {_news(jobs, present) if group.cause == ABSENT and is_run else group.cause}"
+
+
+def _kind(job: Job) -> str:
     if job.rule in KINDS:
-        return KINDS[job.rule], ", ".join(_experiments(job, config))
-    name = Path(job.output.split(",")[0]).stem
-    return ("figure" if job.rule.startswith("figure_") else "table"), name
+        return KINDS[job.rule][0]
+    if job.rule.startswith("figure_"):
+        return "figure"
+    return "table" if "results/tables/" in job.output else "file"
 
 
-def _subject(kind: str, names: list[str]) -> str:
-    """Such as ``"12 training jobs of and3"``, or ``"figures learners, noise"``."""
-    if kind in KINDS.values():
-        owners = sorted({owner for name in names if name for owner in name.split(", ")})
-        return _count(names, kind) + (f" of {', '.join(owners)}" if owners else "")
-    return f"{kind}{'s' * (len(names) > 1)} {', '.join(sorted(names))}"
+def _name(job: Job) -> str:
+    path = Path(job.output.split(",")[0])
+    return path.name if _kind(job) == "file" else path.stem
 
 
-def _count(things: list, kind: str) -> str:
-    return f"{len(things)} {kind}{'s' * (len(things) > 1)}"
-
-
-def _experiments(job: Job, config: Config) -> Iterator[str]:
-    """The experiments that a job works for."""
-    given = {name: int(value) if value.isdecimal() else value for name, value in job.wildcards.items()}
-    seeds = given.pop("seeds", "0-0")
-    if job.rule == "fit":
-        given["training"] = NO_TRAINING
+def _owners(config: Config) -> dict[tuple[str, ...], dict[str, int]]:
+    """The experiments that jobs work for, with their seeds, by the jobs' parts of a cell's address."""
+    owners: dict[tuple[str, ...], dict[str, int]] = defaultdict(dict)
     for name, experiment in config.enabled.items():
-        cells = (cell._asdict() for cell in experiment.cells())
-        if seed_range(seeds)[0] < experiment.grid.seeds and any(given.items() <= cell.items() for cell in cells):
-            yield name
+        for cell, seeds in experiment.cells().items():
+            for _, fields in KINDS.values():
+                owners[tuple(str(getattr(cell, field)) for field in fields)][name] = seeds
+    return owners
 
 
-def _news(jobs: list[Job], present: dict[Cell, list[range]]) -> str:
+def _experiments(job: Job, owners: Mapping[tuple[str, ...], dict[str, int]]) -> tuple[str, ...]:
+    if job.rule not in KINDS:
+        return ()
+    given = {"training": NO_TRAINING, "seeds": "0-0"} | job.wildcards
+    found = owners.get(tuple(given[field] for field in KINDS[job.rule][1]), {})
+    return tuple(name for name, seeds in found.items() if seed_range(given["seeds"])[0] < seeds)
+
+
+def _news(jobs: list[Job], present: Mapping[Cell, list[range]]) -> str:
     """What is new of missing runs: values of k, T or n, or seeds, that there are no results of."""
     learners = {(job.wildcards["function"], job.wildcards["data"], job.wildcards["model"]) for job in jobs}
     there = [(cell, seeds) for cell, blocks in present.items() for seeds in blocks if cell[:3] in learners]
@@ -94,40 +117,37 @@ def _news(jobs: list[Job], present: dict[Cell, list[range]]) -> str:
         return "there are no results yet"
     found = []
     for name in ("k", "T", "n"):
-        known = {str(getattr(cell, name)) for cell, _ in there}
-        found += [f"{name} {value}" for value in sorted({job.wildcards[name] for job in jobs} - known, key=int)]
+        new = {int(job.wildcards[name]) for job in jobs} - {getattr(cell, name) for cell, _ in there}
+        found += [f"{name} = {value}" for value in sorted(new)]
     known = {seed for _, seeds in there for seed in seeds}
-    blocks = {job.wildcards["seeds"] for job in jobs}
-    found += [f"seeds {block}" for block in sorted(blocks) if not known & set(seed_range(block))]
-    return f"{', '.join(found)} {'are' if len(found) > 1 else 'is'} new" if found else "their files are not there"
+    blocks = sorted({job.wildcards["seeds"] for job in jobs}, key=lambda block: seed_range(block)[0])
+    found += [f"seeds {block}" for block in blocks if not known & set(seed_range(block))]
+    return f"new: {', '.join(found)}" if found else "results are not there"
 
 
 def _cause(job: Job) -> str:
     """The reason of a job in plain words."""
-    reason = job.reason
-    if "Missing output files" in reason:
-        return "not there yet"
-    if "Params have changed" in reason:
-        return _changed_params(reason)
+    if "Missing output files" not in job.reason and "Params have changed" in job.reason:
+        return _changed_params(job.reason)
     for theirs, ours in CAUSES.items():
-        if theirs in reason:
-            return ours.format(reason.partition(theirs)[2].partition(";")[0].strip())
+        if theirs in job.reason:
+            return ours.format(job.reason.partition(theirs)[2].partition(";")[0].strip())
     return FOLLOWS
 
 
 def _changed_params(reason: str) -> str:
-    """Which params changed: the code's fingerprint, or settings, which are JSON."""
+    """Which params changed: the fingerprint of the code, or settings, which are JSON."""
     before, _, now = reason.partition("before:")[2].partition("now:")
-    specs = [re.findall(r"'(\{.*?\})'(?=[ ,]|$)", part) for part in (before, now)]
     if re.search(r"'[0-9a-f]{16}'", now):
-        return "their code changed"
+        return "its code changed"
     try:
-        old, new = (dict(_leaves(json.loads(spec))) for (spec,) in specs)
+        (old,), (new,) = (re.findall(r"'(\{.*\})'", part) for part in (before, now))
+        old, new = (dict(_leaves(json.loads(spec))) for spec in (old, new))
     except ValueError:
-        return "their settings changed"
+        return "its settings changed"
     keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
-    changed = [f"{key}: {old.get(key, 'none')} → {new.get(key, 'none')}" for key in keys]
-    return f"their settings changed ({'; '.join(changed[:3])}{'; …' * (len(changed) > 3)})"
+    changed = [f"{key}: {old.get(key, 'none')} → {new.get(key, 'none')}" for key in keys[:2]]
+    return f"its settings changed ({'; '.join(changed)}{'; …' * (len(keys) > 2)})"
 
 
 def _leaves(value: object, path: str = "") -> Iterator[tuple[str, str]]:
@@ -149,9 +169,6 @@ def main() -> None:
     except (ConfigError, WorkflowFailed, OSError) as error:
         sys.exit(str(error))
     print(report(jobs, config, present_blocks(RUN_FILE)))
-    if jobs:
-        counts = Counter(job.rule for job in jobs)
-        print(f"\n{len(jobs)} jobs: {', '.join(f'{count} {rule}' for rule, count in counts.items())}")
 
 
 if __name__ == "__main__":
