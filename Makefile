@@ -2,10 +2,10 @@
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 RUN = snakemake --cores all
-# Of figures, stale and profile: make stale CONFIG=config/quick.yaml
+# Of run, forecast, figures, stale and profile: make stale CONFIG=config/quick.yaml
 CONFIG ?= config/config.yaml
 
-.PHONY: env quick paper smoke figures stale profile test bench lint docs site paper-ready crate clean
+.PHONY: env quick paper smoke run forecast figures stale profile test bench lint docs site paper-ready crate clean
 
 env: .venv/installed
 
@@ -24,6 +24,13 @@ paper: env
 
 smoke: env
 	$(RUN) --configfile config/smoke.yaml
+
+# make run CONFIG=my.yaml: checks a config, says how long it will take, and runs it; make forecast stops before the run
+run: forecast
+	$(RUN) --configfile $(CONFIG)
+
+forecast: env
+	@PYTHONPATH=src python -m pipeline.forecast $(CONFIG)
 
 # Draws the figures that are stale; trains nothing.
 figures: env

@@ -5,25 +5,43 @@ import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.utils import update_config
 
 # The workflow and its jobs run the code of this checkout, whatever is installed.
 SOURCE = Path(workflow.basedir, "src")
 sys.path.insert(0, str(SOURCE))
-shell.prefix(f"set -euo pipefail; export PYTHONPATH={shlex.quote(str(SOURCE))}; ")
 
 import pipeline.config
-from pipeline import targets
+from pipeline import faults, targets
 from pipeline.fingerprint import fingerprint
+from pipeline.forecast import forecast
 from pipeline.integrity import set_aside_damaged
 from pipeline.jobs import server
+
+shell.prefix(
+    f"set -euo pipefail; export PYTHONPATH={shlex.quote(str(SOURCE))};"
+    " trap '[ $? -ne 137 ] || python -m pipeline.faults' EXIT; "
+)
+
+DEFAULT = Path(workflow.basedir, "config/config.yaml")
+
+cores = workflow.resource_settings.cores
+if cores is not None and cores < 1:
+    raise WorkflowError(
+        f"--cores {cores}: no job could run; use a number of at least 1, or all"
+    )
 
 # A config file of the command line replaces the default one; merged, the default's experiments would stay.
 if not workflow.overwrite_configfiles:
 
-    configfile: f"{workflow.basedir}/config/config.yaml"
+    configfile: str(DEFAULT)
 
 
 try:
+    # Of a key that is there twice, Snakemake takes the last, and it leaves what is nested in --config as text.
+    for path in workflow.overwrite_configfiles or [DEFAULT]:
+        pipeline.config.read(path)
+    update_config(config, pipeline.config.typed(workflow.config_settings.config))
     CONFIG = pipeline.config.parse(config)
 except pipeline.config.ConfigError as error:
     raise WorkflowError(f"The config is wrong:\n{error}") from None
@@ -32,7 +50,10 @@ except pipeline.config.ConfigError as error:
 # What is damaged is made again, like what is missing. Not by the processes of single jobs, while others write.
 if workflow.is_main_process:
     for path in set_aside_damaged(Path("results")):
-        logger.warning(f"{path} is damaged: renamed to {path.name}.damaged")
+        print(
+            f"{path} is damaged: renamed to {path.name}.damaged, and made again",
+            file=sys.stderr,
+        )
 
 
 wildcard_constraints:
@@ -69,6 +90,23 @@ rule figures:
 
 
 onstart:
+    try:
+        faults.check_writable(Path("results"))
+    except OSError as error:
+        raise WorkflowError(error.strerror) from None
+    todo = [job for job in workflow.dag.needrun_jobs() if job.output]
+    jobs = [(job.rule.name, dict(job.wildcards.items())) for job in todo]
+    cores = (
+        workflow.resource_settings.cores or workflow.resource_settings.nodes or 1
+    )
+    print(forecast(CONFIG, jobs, cores), file=sys.stderr)
+    check_times = workflow.dag.check_output_mtime
+
+    async def check_times_after_clock(job, outputs):
+        faults.bring_back(Path("results"), job.input, outputs)
+        await check_times(job, outputs)
+
+    workflow.dag.check_output_mtime = check_times_after_clock
     # not if the jobs run on other machines or in environments of their own
     if (
         workflow.executor_plugin.common_settings.local_exec
@@ -80,3 +118,7 @@ onstart:
 onsuccess:
     # absent if only some of the targets were asked for
     shell("cat results/summary.txt 2>/dev/null || true")
+
+
+onerror:
+    print(faults.STOPPED, file=sys.stderr)

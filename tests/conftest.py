@@ -6,7 +6,8 @@ import pytest
 import torch
 from hypothesis import settings
 
-from smoke import SMOKE, snakemake
+from running import snakemake
+from smoke import SMOKE
 
 # The machines that run the tests are shared: a slow example is no failure.
 settings.register_profile("pipeline", deadline=None, max_examples=50, print_blob=True)

@@ -1,20 +1,12 @@
-"""What the tests of the workflow share: Snakemake on the smoke config."""
+"""What the tests of the workflow share: the smoke config, and what a dry run says."""
 
-import os
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+from running import ROOT, snakemake
+
 SMOKE = ROOT / "config" / "smoke.yaml"
-
-
-def snakemake(folder: Path, *options: str, snakefile: Path = ROOT / "Snakefile") -> subprocess.CompletedProcess:
-    """Runs Snakemake in a folder, without the terminal's settings."""
-    command = ["snakemake", "--snakefile", str(snakefile), "--directory", str(folder), "--cores", "2", *options]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("SNAKEMAKE")}
-    return subprocess.run(command, capture_output=True, text=True, env=environment)
 
 
 def jobs(folder: Path, *options: str, **where: Path) -> dict[str, int]:

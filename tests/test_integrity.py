@@ -1,5 +1,6 @@
 """Damaged result files are set aside, and no others."""
 
+import errno
 import os
 
 import pyarrow as pa
@@ -8,7 +9,7 @@ import pytest
 
 from pipeline import integrity, seals
 from pipeline.integrity import set_aside_damaged
-from pipeline.storage import TornFileError, read_table, write_table
+from pipeline.storage import write_table
 
 TABLE = pa.table({"seed": [0, 1, 2], "curve": [[0.5], None, [0.25, 0.125]]})
 
@@ -23,22 +24,6 @@ def folder(tmp_path):
 
 def names(folder) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*.parquet*"))
-
-
-def test_a_flipped_bit_is_noticed_wherever_it_is(tmp_path):
-    """But for those of the checksum's name: then a file counts as one without a checksum of its own."""
-    path = tmp_path / "table.parquet"
-    write_table(TABLE, path)
-    data = path.read_bytes()
-    mark = range(data.rindex(seals.MARK), data.rindex(seals.MARK) + len(seals.MARK))
-    assert not seals.is_broken(path)
-    for place in {*range(0, len(data), 5), *range(len(data) - 12, len(data))} - set(mark):
-        path.write_bytes(data[:place] + bytes([data[place] ^ 1 << place % 8]) + data[place + 1 :])
-        if seals.is_broken(path) is None:  # the footer's length: it cannot be found, by Parquet's reader either
-            with pytest.raises(TornFileError):
-                read_table(path)
-        else:
-            assert seals.is_broken(path), place
 
 
 def test_whole_files_stay(folder):
@@ -74,10 +59,10 @@ def test_only_files_that_may_have_changed_are_read(folder, monkeypatch):
 
 
 def test_a_file_that_cannot_be_read_now_is_left_alone(folder, monkeypatch):
-    def refuse(path):
-        raise PermissionError(13, "no", str(path))
+    def refuse(file):
+        raise OSError(errno.EIO, "no")
 
     monkeypatch.setattr(seals, "is_broken", refuse)
+    before = names(folder)
     assert set_aside_damaged(folder) == []
-    with pytest.raises(PermissionError):
-        read_table(folder / "a" / "one.parquet")
+    assert names(folder) == before

@@ -78,7 +78,7 @@ def test_a_job_ends_with_the_process_that_asks_for_it(running, tmp_path, victim)
         asker.wait()
     else:
         os.kill(job, signal.SIGKILL)
-        assert asker.wait() == 1
+        assert asker.wait() == server.KILLED
     deadline = time.monotonic() + 30
     while _is_running(job):
         assert time.monotonic() < deadline

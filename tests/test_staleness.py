@@ -13,7 +13,8 @@ import yaml
 from pipeline.config import load
 from pipeline.dry_run import TRAINING
 from pipeline.targets import shown
-from smoke import ROOT, SMOKE, copy_of_the_checkout, jobs
+from running import ROOT
+from smoke import SMOKE, copy_of_the_checkout, jobs
 
 pytestmark = pytest.mark.slow
 

@@ -1,11 +1,17 @@
 """Parquet files: whole or not at all, and damage is noticed."""
 
 import errno
+import signal
+import subprocess
+import sys
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from pipeline.seals import END_SIZE, SEAL
 from pipeline.storage import TornFileError, read_frame, read_table, whole_file, write_frame, write_table
 
 FRAME = pd.DataFrame({"n": [10, 20, 30], "rate": [0.1, 0.5, None], "name": ["a", "b", "c"]})
@@ -27,10 +33,25 @@ def test_nothing_appears_when_writing_fails(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_nothing_appears_when_the_writer_is_killed(tmp_path):
+    killed = """if True:
+        import os, signal, sys
+        from pathlib import Path
+        from pipeline.storage import whole_file
+        with whole_file(Path(sys.argv[1])) as temporary:
+            temporary.write_text("half")
+            os.kill(os.getpid(), signal.SIGKILL)"""
+    path = tmp_path / "table.parquet"
+    assert subprocess.run([sys.executable, "-c", killed, path]).returncode == -signal.SIGKILL
+    (remnant,) = tmp_path.iterdir()
+    assert remnant.name.startswith(".table.parquet.")
+
+
 def test_a_full_disk_names_the_file_and_the_mend(tmp_path):
     path = tmp_path / "table.parquet"
-    with pytest.raises(OSError, match=f"cannot write {path}.*free some space") as caught, whole_file(path):
-        raise OSError(errno.ENOSPC, "No space left on device")
+    problem = f"cannot write {path}: No space left on device; free some space"
+    with pytest.raises(OSError, match=problem) as caught, whole_file(path):
+        raise OSError(errno.ENOSPC, "pyarrow says it otherwise")
     assert caught.value.errno == errno.ENOSPC
     assert list(tmp_path.iterdir()) == []
 
@@ -44,15 +65,51 @@ def test_a_truncated_file_is_named(tmp_path, keep):
         read_table(path)
 
 
-def test_a_flipped_bit_in_the_data_is_noticed(tmp_path):
+def outcome(path) -> str:
+    """Whether a file is read as FRAME, found damaged, or read as something else."""
+    try:
+        return "whole" if read_frame(path).equals(FRAME) else "misread"
+    except TornFileError:
+        return "damaged"
+
+
+def test_a_flipped_bit_is_noticed_wherever_it_is(tmp_path):
     path = tmp_path / "table.parquet"
-    values = list(range(0, 100_000, 7))
-    write_table(pa.table({"value": values}), path)
-    data = bytearray(path.read_bytes())
-    data[len(data) // 3] ^= 1
-    path.write_bytes(data)
+    write_frame(FRAME, path)
+    data = path.read_bytes()
+    seal = data.index(SEAL)
+    for place in range(0, len(data), 3):
+        path.write_bytes(data[:place] + bytes([data[place] ^ 1 << place % 8]) + data[place + 1 :])
+        # without its mark the seal is none, but then the flipped bit is not in the data
+        assert outcome(path) == ("whole" if seal <= place < seal + len(SEAL) else "damaged"), place
+
+
+def test_page_checksums_alone_would_miss_some(tmp_path):
+    path = tmp_path / "table.parquet"
+    pq.write_table(pa.Table.from_pandas(FRAME), path, write_page_checksum=True)
+    data = path.read_bytes()
+    footer = len(data) - END_SIZE - int.from_bytes(data[-END_SIZE:-4], "little")
+    name = data.index(b"rate", footer)
+    path.write_bytes(data[:name] + b"rave" + data[name + 4 :])
+    assert outcome(path) == "misread"
+
+
+@pytest.mark.parametrize("missing", [0, 100, 4096])
+def test_a_file_with_a_hole_is_noticed(tmp_path, missing):
+    path = tmp_path / "table.parquet"
+    write_table(pa.table({"value": np.arange(0, 100_000, 7)}), path)
+    data = path.read_bytes()
+    path.write_bytes(data[:missing] + bytes(1000) + data[missing + 1000 :])
     with pytest.raises(TornFileError):
         read_table(path)
+
+
+def test_a_file_of_another_writer_is_read(tmp_path):
+    path = tmp_path / "table.parquet"
+    FRAME.to_parquet(path)
+    assert outcome(path) == "whole"
+    write_frame(FRAME, path)
+    pd.testing.assert_frame_equal(pd.read_parquet(path), FRAME)
 
 
 def test_a_missing_file_stays_a_missing_file(tmp_path):

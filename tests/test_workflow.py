@@ -7,7 +7,8 @@ import yaml
 from pipeline.config import load
 from pipeline.datasets import read_training_sets
 from pipeline.storage import read_frame
-from smoke import ROOT, SMOKE, jobs, snakemake
+from running import ROOT, snakemake
+from smoke import SMOKE, jobs
 
 pytestmark = pytest.mark.slow
 

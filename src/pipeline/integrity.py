@@ -12,16 +12,16 @@ def set_aside_damaged(folder: Path) -> list[Path]:
     Looks at those that were written, changed or moved since it last did, which a hidden file in the folder remembers.
     A file that the file system does not let it read is left alone.
     """
-    if not folder.is_dir():
+    last, now = folder / ".checked", folder / f".checked.{os.getpid()}"
+    try:
+        since = last.stat().st_mtime_ns if last.exists() else 0
+        now.touch()  # its time is the file system's now, from before any file is looked at
+        damaged = [path for path in folder.rglob("*.parquet") if _changed(path, since) and _is_damaged(path)]
+        for path in damaged:
+            path.replace(path.with_name(f"{path.name}.damaged"))
+        now.replace(last)
+    except OSError:  # no such folder yet, or it cannot be written, of which others speak
         return []
-    last = folder / ".checked"
-    since = last.stat().st_mtime_ns if last.exists() else 0
-    now = folder / f".checked.{os.getpid()}"
-    now.touch()  # its time is the file system's now, from before any file is looked at
-    damaged = [path for path in folder.rglob("*.parquet") if _changed(path, since) and _is_damaged(path)]
-    for path in damaged:
-        path.replace(path.with_name(f"{path.name}.damaged"))
-    now.replace(last)
     return damaged
 
 
@@ -35,14 +35,15 @@ def _changed(path: Path, since: int) -> bool:
 
 def _is_damaged(path: Path) -> bool:
     try:
-        broken = seals.is_broken(path)
-        return _is_unreadable(path) if broken is None else broken
+        with path.open("rb") as file:
+            broken = seals.is_broken(file)
     except OSError:
         return False
+    return _is_unreadable(path) if broken is None else broken
 
 
 def _is_unreadable(path: Path) -> bool:
-    """Whether a file without a seal is damaged, by the checksums of its pages."""
+    """Whether a file without a seal, or cut short so that none is found, is damaged by the checksums of its pages."""
     from pipeline.storage import TornFileError, read_table  # pyarrow, without which the workflow starts faster
 
     try:

@@ -1,53 +1,54 @@
-"""A checksum of a whole Parquet file, in its metadata: Parquet's own are of the data pages, not of the footer.
+"""Seals of Parquet files: the digest of all other bytes, in front of the footer.
 
-It is the SHA-256 of the file with zeros in its place.
+A Parquet file's page checksums leave out its page headers and its footer, where a flipped bit can change a number
+without an error. Parquet readers find the footer from the end, so they do not look where the seal is.
 """
 
 import hashlib
-import mmap
+import os
 from pathlib import Path
+from typing import BinaryIO
 
-KEY, ZEROS = b"sha256", b"0" * 64
-UNSEALED = {KEY: ZEROS}
-MARK = KEY + b"\x18\x40"  # in the footer, the key is followed by the kind (text) and length (64) of its value
-MAGIC, EMPTY = b"PAR1", 12  # a Parquet file begins and ends so, and has the footer's length before the end
+SEAL = b"sealed by sha256"  # the digest follows
+SEAL_SIZE = len(SEAL) + hashlib.sha256().digest_size
+END_SIZE = 8  # of a Parquet file: the footer's length, uint32, and the magic bytes
+CHUNK = 2**20
 
 
 def seal(path: Path) -> None:
-    """Writes the checksum into a Parquet file whose metadata has room for it (``UNSEALED``)."""
-    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as content:
-        place = _place(content)
-        content[place : place + len(ZEROS)] = _checksum(content, place)
+    """Seals a Parquet file that has no seal yet."""
+    with path.open("r+b") as file:
+        start = _footer_start(file)
+        file.seek(start)
+        footer = file.read()
+        file.seek(start)
+        file.write(SEAL + _digest(file, start, footer) + footer)
 
 
-def is_broken(path: Path) -> bool | None:
-    """Whether a file is no longer what was sealed; None if it was never sealed.
-
-    Raises:
-        OSError: the file cannot be read.
-    """
-    with path.open("rb") as file:
-        if path.stat().st_size < EMPTY:
-            return True
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            if content[: len(MAGIC)] != MAGIC or content[-len(MAGIC) :] != MAGIC:
-                return True
-            place = _place(content)
-            return place and content[place : place + len(ZEROS)] != _checksum(content, place)
+def is_broken(file: BinaryIO) -> bool | None:
+    """Whether the file, open for reading, is not what was sealed; None if it has no seal."""
+    start = _footer_start(file) - SEAL_SIZE
+    if start < 0:
+        return None
+    file.seek(start)
+    found, footer = file.read(SEAL_SIZE), file.read()
+    return found != SEAL + _digest(file, start, footer) if found.startswith(SEAL) else None
 
 
-def _place(content: mmap.mmap) -> int | None:
-    """Where the checksum stands."""
-    footer = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
-    mark = content.rfind(MARK, max(0, footer))
-    return None if mark < 0 else mark + len(MARK)
+def _footer_start(file: BinaryIO) -> int:
+    """Where the footer of a Parquet file begins; negative if the file is none."""
+    size = file.seek(0, os.SEEK_END)
+    if size < END_SIZE:
+        return -1
+    file.seek(-END_SIZE, os.SEEK_END)
+    return size - END_SIZE - int.from_bytes(file.read(END_SIZE)[:4], "little")
 
 
-def _checksum(content: mmap.mmap, place: int) -> bytes:
+def _digest(file: BinaryIO, size: int, footer: bytes) -> bytes:
+    """Of the first bytes of the file and its footer; leaves the file's position behind the former."""
     digest = hashlib.sha256()
-    with memoryview(content) as view:
-        for part in (view[:place], ZEROS, view[place + len(ZEROS) :]):
-            digest.update(part)
-            if isinstance(part, memoryview):
-                part.release()
-    return digest.hexdigest().encode()
+    file.seek(0)
+    for start in range(0, size, CHUNK):
+        digest.update(file.read(min(CHUNK, size - start)))
+    digest.update(footer)
+    return digest.digest()

@@ -1,4 +1,4 @@
-"""Parquet files, written whole or not at all, and read with their checksum verified."""
+"""Files written whole or not at all, and Parquet files that show any damage when they are read."""
 
 import os
 from collections.abc import Iterator
@@ -21,47 +21,57 @@ class TornFileError(ValueError):
 
 
 @contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Makes the folder of ``path``; an error of files in the block says what cannot be written, why, and the mend."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else error
+        raise OSError(error.errno, f"cannot write {path}: {reason}; free some space or mend the rights") from error
+
+
+@contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path`` that replaces it once the block has ended without an error.
 
     The temporary name is unique, so two writers of one file cannot mix: the last one wins, whole.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid4().hex}")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    except OSError as error:
-        raise OSError(
-            error.errno, f"cannot write {path}: {error.strerror}; free some space or mend the rights"
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    with writing(path):
+        try:
+            yield temporary
+            os.replace(temporary, path)
+        finally:
+            if temporary.exists():  # asked first: a read-only file system refuses to remove even what is not there
+                temporary.unlink()
 
 
 def write_table(table: pa.Table, path: Path) -> None:
-    """Writes a table as Parquet, compressed by zstd, with checksums of its pages and of the whole file."""
-    table = table.replace_schema_metadata((table.schema.metadata or {}) | seals.UNSEALED)
+    """Writes a table as Parquet, compressed by zstd, with page checksums and the seal."""
     with whole_file(path) as temporary:
         pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
         seals.seal(temporary)
 
 
 def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
-    """Reads a Parquet file written by :func:`write_table`.
+    """Reads a Parquet file written by :func:`write_table`, or one without a seal, by its page checksums alone.
 
     Raises:
-        TornFileError: the file is truncated or a checksum disagrees; the message has the mend.
+        TornFileError: the file is truncated or its checksums disagree; the message says which file to delete.
+        OSError: the file cannot be opened.
     """
-    try:
-        if seals.is_broken(path):
-            raise pa.ArrowInvalid("its checksum is wrong")
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            return file.read(columns=columns)
-    except (pa.ArrowInvalid, OSError) as error:
-        if isinstance(error, OSError) and error.errno:  # of the file system: the file may be whole
-            raise
-        raise TornFileError(f"{path} is damaged ({error}); delete it and run snakemake again to rebuild it") from error
+    with path.open("rb") as file:
+        try:
+            if seals.is_broken(file):
+                raise pa.ArrowInvalid("its content is not what was written")
+            file.seek(0)
+            with pq.ParquetFile(file, page_checksum_verification=True) as table:
+                return table.read(columns=columns)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise TornFileError(
+                f"{path} is damaged ({error}); delete it and run snakemake again to rebuild it"
+            ) from error
 
 
 def write_frame(frame: "pd.DataFrame", path: Path) -> None:

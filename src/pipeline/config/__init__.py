@@ -18,7 +18,7 @@ from pipeline.config.learners import (
     Transformer,
 )
 from pipeline.config.protocols import Data, NormBound, Success, Training
-from pipeline.config.reading import ConfigError, load, parse
+from pipeline.config.reading import ConfigError, load, parse, read, typed
 from pipeline.config.root import Analysis, Compute, Config
 from pipeline.config.sections import PROVENANCE, Section
 
@@ -50,4 +50,6 @@ __all__ = [
     "Transformer",
     "load",
     "parse",
+    "read",
+    "typed",
 ]

@@ -6,7 +6,7 @@ from typing import Annotated, NamedTuple
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
-from pipeline.config.sections import Count, ListOf, Location, Section, check_known, name_of, reject, setting
+from pipeline.config.sections import Count, ListOf, Location, Section, Size, check_known, name_of, reject, setting
 from pipeline.functions import FUNCTIONS
 
 NO_TRAINING = "none"  # the name of the training protocol of a learner that is fitted at once, in paths
@@ -23,11 +23,11 @@ class Grid(Section):
     """The cells of an experiment: every combination of k, T and n."""
 
     k: ListOf[Count] = setting((3,), "read", "Sparsities: numbers of relevant positions.")
-    T: ListOf[Annotated[Count, AfterValidator(_at_least_k)]] = setting(
+    T: ListOf[Annotated[Size, AfterValidator(_at_least_k)]] = setting(
         (*range(100, 800, 50), 800, 900, 1000, 1100), "read", "Context lengths, in bits; each at least every k."
     )
-    n: ListOf[Count] = setting(tuple(range(20, 201, 10)), "ours", "Numbers of training samples.")
-    seeds: Count = setting(50, "remembered", "Number of runs per cell; their seeds are 0, 1, …, `seeds` - 1.")
+    n: ListOf[Size] = setting(tuple(range(20, 201, 10)), "ours", "Numbers of training samples.")
+    seeds: Size = setting(50, "remembered", "Number of runs per cell; their seeds are 0, 1, …, `seeds` - 1.")
 
 
 class Cell(NamedTuple):

@@ -1,8 +1,9 @@
 """The figures and what each of them needs of the experiments that it shows."""
 
+from pathlib import PurePath
 from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from pipeline.config.sections import ListOf, Section, name_of
 
@@ -21,10 +22,16 @@ class SampleSizeFigure(Figure):
     needs = ("fixed_samples",)
 
 
+def _inside(path: str) -> str:
+    if PurePath(path).is_absolute() or ".." in PurePath(path).parts:
+        raise ValueError(f"{path!r} leads out of the project's folder; use a path inside it, relative to it")
+    return path
+
+
 class CriticalSampleSizeFigure(SampleSizeFigure):
     """Critical sample size against T."""
 
-    paper_points: str | None = Field(
+    paper_points: Annotated[str, AfterValidator(_inside)] | None = Field(
         None, description="CSV file with the paper's digitised points, relative to the project's folder; null: none."
     )
 

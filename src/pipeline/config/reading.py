@@ -1,7 +1,7 @@
 """From a mapping or a YAML file to a config; every problem that is found becomes a line of one error."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -50,20 +50,38 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         return node
 
 
-def load(path: str | Path) -> Config:
-    """The config in a YAML file.
+def read(path: str | Path) -> Any:
+    """What a YAML file says.
 
     Raises:
-        ConfigError: if the file is not YAML, has a key twice, or `parse` finds a problem.
-        OSError: if the file cannot be read.
+        ConfigError: the file is not YAML in UTF-8, or has a key twice.
+        OSError: the file cannot be read.
     """
     try:
-        raw = yaml.load(Path(path).read_bytes(), _UniqueKeyLoader)
+        return yaml.load(Path(path).read_bytes().decode(), _UniqueKeyLoader)
     except yaml.MarkedYAMLError as error:
         raise ConfigError(f"{path}:{error.problem_mark.line + 1}: {error.problem}; correct the YAML") from None
-    except yaml.reader.ReaderError as error:  # names a byte, not a line
-        raise ConfigError(f"{path}: byte {error.position}: {error.reason}; save the file as UTF-8 text") from None
-    return parse(raw)
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: byte {error.start}: {error.reason}; save the file as UTF-8 text") from None
+    except yaml.reader.ReaderError as error:
+        raise ConfigError(f"{path}: character {error.position}: {error.reason}; save the file as UTF-8 text") from None
+
+
+def load(path: str | Path) -> Config:
+    """The config in a YAML file; raises what `read` and `parse` raise."""
+    return parse(read(path))
+
+
+def typed(value: Any) -> Any:
+    """A value of ``--config``, whose nested parts Snakemake leaves as text, with each text read as YAML."""
+    if isinstance(value, Mapping):
+        return {key: typed(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [typed(inner) for inner in value]
+    try:
+        return yaml.safe_load(value) if isinstance(value, str) else value
+    except yaml.YAMLError:
+        return value
 
 
 def _defined_names(raw: dict[str, Any]) -> dict[str, list[str]]:
@@ -108,8 +126,12 @@ def _path(error: ErrorDetails) -> str:
         location += ("kind",)
     elif location[0] == "models" and location[2:3] and location[2] in KINDS:
         location = location[:2] + location[3:]  # pydantic tells the kind, which is no key
-    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in location if part != "[key]")
+    parts = (f"[{part}]" if isinstance(part, int) else f".{_on_a_line(part)}" for part in location if part != "[key]")
     return "".join(parts).removeprefix(".")
+
+
+def _on_a_line(key: str) -> str:
+    return key if key and key.isprintable() else repr(key)
 
 
 def _explain(error: ErrorDetails) -> str:

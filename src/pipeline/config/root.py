@@ -2,10 +2,11 @@
 
 from collections.abc import Collection, Mapping
 from functools import cached_property
+from math import ceil
 from types import MappingProxyType
 from typing import Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from pipeline.blocks import cut
 from pipeline.config.conditions import experiment_problems, figure_problems
@@ -14,6 +15,8 @@ from pipeline.config.figures import Figures
 from pipeline.config.learners import Model, Transformer
 from pipeline.config.protocols import Data, Training
 from pipeline.config.sections import Count, Name, Section, Share, reject, setting
+
+MAX_JOBS = 100_000  # of an experiment; Snakemake needs minutes to plan as many
 
 
 class Analysis(Section):
@@ -80,6 +83,17 @@ class Config(Section):
         if {"training", "experiments"} <= info.data.keys():
             reject(figure_problems(figures, info.data["experiments"], info.data["training"]))
         return figures
+
+    @model_validator(mode="after")
+    def _jobs_can_be_counted(self) -> "Config":
+        size = self.compute.seeds_per_job
+        for name, one in self.enabled.items():
+            grids = (grid for _, grid in one.located_grids())
+            jobs = sum(len(grid.k) * len(grid.T) * len(grid.n) * ceil(grid.seeds / size) for grid in grids)
+            if jobs > MAX_JOBS:
+                mend = "use fewer T, n or seeds, or more seeds_per_job"
+                reject([(("experiments", name), f"{jobs} jobs where {MAX_JOBS} can be planned; {mend}")])
+        return self
 
     @cached_property
     def enabled(self) -> dict[str, Experiment]:

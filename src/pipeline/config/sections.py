@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 from typing import Annotated, Any, TypeVar
@@ -16,6 +17,8 @@ PROVENANCE = {
     "unresolved": "sources disagree, one value was chosen",
     "ours": "chosen or measured here",
 }
+
+LONGEST = 58  # characters of a value in a message
 
 Location = tuple[int | str, ...]
 Item = TypeVar("Item")
@@ -33,10 +36,11 @@ def setting(default: Any, provenance: str, description: str) -> Any:
 
 
 def show(value: Any) -> str:
-    """A value as YAML would write it; collections by their kind only."""
+    """A value as YAML would write it, cut if it is long; collections by their kind only."""
     if isinstance(value, dict | list):
         return "a mapping" if isinstance(value, dict) else "a list"
-    return json.dumps(value) if value is None or isinstance(value, bool) else repr(value)
+    shown = json.dumps(value) if value is None or isinstance(value, bool) else repr(value)
+    return shown if len(shown) <= LONGEST else f"{shown[: LONGEST - 1]}…"
 
 
 # Checks that need more than one value. A value that failed its own check is absent from `info.data`: the check that
@@ -90,7 +94,7 @@ def unique(values: tuple[Item, ...]) -> tuple[Item, ...]:
     Raises:
         ValueError: some are.
     """
-    repeated = [value for value in dict.fromkeys(values) if values.count(value) > 1]
+    repeated = [value for value, count in Counter(values).items() if count > 1]
     if repeated:
         raise ValueError(f"more than once: {', '.join(map(str, repeated))}; write each value once")
     return values
@@ -108,6 +112,7 @@ def reject(problems: Iterable[tuple[Location, str]]) -> None:
 
 Name = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]  # names become parts of file paths
 Count = Annotated[int, Field(ge=1)]
+Size = Annotated[int, Field(ge=1, le=10**6)]  # of a cell; about ten times what was ever run
 Share = Annotated[float, Field(gt=0, lt=1)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
 SetOf = Annotated[  # strict mode would take tuples only, and YAML has none

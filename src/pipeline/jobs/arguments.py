@@ -9,7 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from pipeline.storage import TornFileError
+from pipeline.jobs import LESS_MEMORY
+from pipeline.storage import TornFileError, writing
 
 log = logging.getLogger(__name__)
 
@@ -35,13 +36,27 @@ def parse(description: str, *paths: str, **options: dict[str, Any]) -> argparse.
 
 
 def _log_to(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handlers = [logging.StreamHandler(sys.stderr), logging.FileHandler(path, mode="w")]
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", handlers=handlers)
     sys.excepthook = _report
+    logging.raiseExceptions = False  # a message that a full disk does not take ends no job and fills no screen
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    terminal = logging.root.handlers[0]
+    with writing(path):
+        file = logging.FileHandler(path, mode="w")
+    file.setFormatter(terminal.formatter)
+    logging.root.addHandler(file)
 
 
 def _report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Logs what ended the job; of trouble with files, whose message says it all, without the traceback."""
-    expected = isinstance(error, OSError | TornFileError)
-    log.critical("%s", error, exc_info=None if expected else (kind, error, trace))
+    """Logs what ended the job; of trouble with files or memory, whose message says it all, without the traceback."""
+    if isinstance(error, KeyboardInterrupt):
+        log.critical("interrupted")
+    elif _out_of_memory(error):
+        log.critical("out of memory (%s); %s", str(error).strip() or kind.__name__, LESS_MEMORY)
+    else:
+        expected = isinstance(error, OSError | TornFileError)
+        log.critical("%s", error, exc_info=None if expected else (kind, error, trace))
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    """Whether Python, numpy, pyarrow or torch wants memory; the error of torch has no class of its own on the CPU."""
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "allocate memory" in str(error))

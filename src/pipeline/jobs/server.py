@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import NoReturn
 
 SOCKET = "PIPELINE_JOB_SERVER"  # the environment variable that names the server's socket
+KILLED = 128 + signal.SIGKILL  # as a shell says it of a process
 LENGTH = 8  # bytes in front of a request
 
 
@@ -52,8 +53,11 @@ def ask(path: str, job: str, arguments: list[str]) -> int | None:
             return None
         socket.send_fds(connection, [len(request).to_bytes(LENGTH, "big")], [1, 2])
         connection.sendall(request)
-        status = connection.recv(1)
-    return status[0] if status else 1  # none: the job's process was killed
+        try:
+            status = connection.recv(1)
+        except KeyboardInterrupt:  # it came to the job too, which says so
+            status = connection.recv(1)
+    return status[0] if status else KILLED
 
 
 def serve(path: Path) -> None:
@@ -90,8 +94,8 @@ def _fork(listener: socket.socket, connection: socket.socket) -> None:
 
 def _become(connection: socket.socket, outputs: list[int], folder: str, environment: dict[str, str]) -> None:
     """Makes the fork a process like the one that asks, and ends it with that one."""
-    for kind in (signal.SIGCHLD, signal.SIGINT):
-        signal.signal(kind, signal.SIG_DFL)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for place, output in enumerate((os.open(os.devnull, os.O_RDONLY), *outputs)):
         os.dup2(output, place)
     os.chdir(folder)

@@ -70,8 +70,15 @@ def train_block(
     seconds = time.monotonic() - began
     write_results(spec["cell"], sets, results, output)
     saved.remove()
-    succeeded = sum(result.success for result in results)
-    log.info("%s: %d of %d runs succeeded; %.2f s of training", address, succeeded, len(results), seconds)
+    succeeded = sum(one.success for one in results)
+    log.info("%s: %d of %d runs succeeded%s", address, succeeded, len(results), lost(results))
+    log.info("%s: %.2f s of training", address, seconds)
+
+
+def lost(results: list[RunResult]) -> str:
+    """Of a message, what it says of runs whose loss became infinite or NaN."""
+    diverged = sum(result.status == "diverged" for result in results)
+    return f"; {diverged} of them diverged, which a lower learning_rate may mend" if diverged else ""
 
 
 def identity(spec: dict, code: str, *inputs: Path) -> str:

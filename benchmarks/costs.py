@@ -1,0 +1,52 @@
+"""Compares the forecast's model of costs (pipeline.forecast) with the benchmark files of a workflow's run.
+
+``python benchmarks/costs.py --config config/config.yaml --results results`` prints, for each rule and learner, seconds
+of processor time that the jobs took and that they were forecast to take.
+"""
+
+import argparse
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline.config import NO_TRAINING, Config, load
+from pipeline.forecast import STARTS, job_seconds
+
+NAMES = {
+    "train": ("data", "function", "model", "training"),
+    "fit": ("data", "function", "model"),
+    "dataset": ("data", "function"),
+    "holdout": ("data", "function"),
+}
+
+
+def costs(config: Config, results: Path) -> pd.DataFrame:
+    """A row a job of the config: ``rule``, ``learner``, and seconds of one core, ``measured`` and ``forecast``."""
+    rows = []
+    for path in sorted((results / "benchmarks").rglob("*.tsv")):
+        rule, *parts = path.relative_to(results / "benchmarks").with_suffix("").parts
+        names = dict(zip(NAMES[rule], parts, strict=False))
+        sizes = re.findall(r"\b(k|T|n|seeds)(\d[\d-]*)", "/".join(parts[len(names) :]))
+        measured = pd.read_csv(path, sep="\t")[["cpu_time", "s"]].apply(pd.to_numeric, errors="coerce").iloc[0]
+        if names["data"] in config.data and names.get("model", "") in ("", *config.models):
+            seconds = max(measured["cpu_time"], STARTS[rule])  # of the shortest jobs no sample was taken
+            forecast = job_seconds(config, rule, {"training": NO_TRAINING} | names | dict(sizes))
+            rows.append({"rule": rule, "learner": names.get("model", ""), "measured": seconds, "forecast": forecast})
+    return pd.DataFrame(rows)
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", type=Path, default=Path("config/config.yaml"))
+    parser.add_argument("--results", type=Path, default=Path("results"))
+    given = parser.parse_args()
+    jobs = costs(load(given.config), given.results)
+    table = jobs.groupby(["rule", "learner"])[["measured", "forecast"]].sum()
+    table.loc[("all", ""), :] = table.sum()
+    print(table.assign(ratio=table["forecast"] / table["measured"]).round(2).to_string())
+
+
+if __name__ == "__main__":
+    main()

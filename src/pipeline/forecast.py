@@ -1,0 +1,173 @@
+"""How long a workflow will take: what its jobs cost, in seconds of one core, by a small model.
+
+Its numbers were measured on the machine of docs/results/paper; ``python benchmarks/costs.py`` compares them with the
+benchmark files that a run of the workflow leaves. How many steps a run makes is known only when it has succeeded; of
+runs that may stop early, a mean share of their steps is expected.
+
+``python -m pipeline.forecast config.yaml`` reads a config, says what is wrong with it, and forecasts it from nothing.
+"""
+
+import argparse
+import os
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
+from math import comb, prod
+from pathlib import Path
+
+from pipeline import targets
+from pipeline.config import (
+    NO_TRAINING,
+    Config,
+    ConfigError,
+    Data,
+    DecisionTree,
+    LogisticRegression,
+    Lstm,
+    Mlp,
+    Section,
+    Training,
+    Transformer,
+    load,
+)
+
+Job = tuple[str, Mapping[str, str]]  # its rule and its wildcards
+
+HOUR, DAY = 3600, 24 * 3600
+STARTS = {"train": 1.2, "fit": 0.9, "dataset": 0.2, "holdout": 0.2}  # of a job of one of these rules, with its imports
+OTHER = 2.5  # a job that makes a table or a figure
+TABLES = 10  # jobs that every config has
+
+EARLY_SHARE = {Transformer: 0.46, Mlp: 0.72, Lstm: 0.96}  # of its steps that a run makes if it may stop early
+EARLY_SAMPLES = 500  # of the holdout, seen at most of its evaluations
+SEARCHED = {"majority": 1.4e11, "junta": 1e9}  # supports a second, to reject ambiguous samples; the others are quick
+SOLVED = {"majority": 1e10, "junta": 2.5e7, "parity": 1e9}  # by the exact learner (docs/baselines.md)
+
+
+def step_seconds(model: Section, T: int, n: int) -> float:
+    """A training step of one run."""
+    if isinstance(model, Mlp):
+        sizes = (T, *model.widths, 1)
+        return sum(map(prod, pairwise(sizes))) * (3.8e-9 + 3.7e-11 * n)
+    if isinstance(model, Lstm):
+        return model.layers * (model.width / 64) ** 2 * T * (9.7e-5 + 1.1e-6 * n)
+    scale = model.width / 64 * (model.width + model.mlp_width) / 128
+    if not _by_token(model):
+        return scale * T * n * (3e-6 + (model.layers - 1) * (8e-6 + 2.2e-7 * T))
+    masks = 2.4e-4 + 2.2e-7 * T * n if model.dropout.attention else 0
+    return scale * (6.1e-5 + 2.4e-7 * T + 9e-7 * n + 3.4e-9 * T * n) + masks
+
+
+def _by_token(model: Section) -> bool:
+    """Whether the engine has its table of tokens for the model."""
+    return isinstance(model, Transformer) and model.layers == 1 and not model.dropout.embedding
+
+
+def training_seconds(model: Section, training: Training, data: Data, T: int, n: int) -> float:
+    """A run that is trained by steps, with its evaluations."""
+    early = training.success.when == "any"
+    steps = training.max_steps * (EARLY_SHARE[type(model)] if early else 1)
+    judged = EARLY_SAMPLES if early and "progress" not in training.record else data.holdout_size
+    samples = min(judged, data.holdout_size)
+    evaluation = samples * (4e-7 + 2e-9 * T) if _by_token(model) else step_seconds(model, T, samples) / 3
+    step = step_seconds(model, T, min(n, training.batch_size or n))
+    return steps * (step + evaluation / training.eval_every)
+
+
+def fitting_seconds(model: Section, function: str, k: int, T: int, n: int) -> float:
+    """A run of a learner that is fitted at once."""
+    if isinstance(model, LogisticRegression):
+        return len(model.inverse_penalties) * model.folds / 25 * (0.034 + 2.2e-4 * n + 1.1e-6 * T * n)
+    if isinstance(model, DecisionTree):
+        return len(model.prunings) * model.folds / 25 * (0.034 + 4.6e-5 * n + 5.5e-7 * T * n)
+    return _search_seconds(SOLVED, function, k, T)
+
+
+def drawing_seconds(data: Data, function: str, k: int, T: int, n: int) -> float:
+    """The training set of a run."""
+    search = _search_seconds(SEARCHED, function, k, T) if data.reject_ambiguous else 0
+    return search + 5e-9 * T * n
+
+
+def _search_seconds(speeds: Mapping[str, float], function: str, k: int, T: int) -> float:
+    return comb(T, k) / speeds[function] if function in speeds else 0
+
+
+def job_seconds(config: Config, rule: str, wildcards: Mapping[str, str]) -> float:
+    """A job."""
+    if rule not in STARTS:
+        return OTHER
+    function, data = wildcards["function"], config.data[wildcards["data"]]
+    k, T, n = (int(wildcards.get(name, 0)) for name in ("k", "T", "n"))
+    if rule == "holdout":
+        return STARTS[rule] + 1e-9 * data.holdout_size * T
+    if rule == "dataset":
+        run = drawing_seconds(data, function, k, T, n)
+    elif rule == "fit":
+        run = fitting_seconds(config.models[wildcards["model"]], function, k, T, n)
+    else:
+        run = training_seconds(config.models[wildcards["model"]], config.training[wildcards["training"]], data, T, n)
+    first, last = map(int, wildcards["seeds"].split("-"))
+    return STARTS[rule] + (last - first + 1) * run
+
+
+def all_jobs(config: Config) -> list[Job]:
+    """The jobs of a config when nothing is done yet; those of tables and figures by number only."""
+    found: dict[tuple[str, ...], Job] = {}
+    for cell, blocks in config.seed_blocks().items():
+        address = {name: str(value) for name, value in cell._asdict().items()}
+        rule = "fit" if cell.training == NO_TRAINING else "train"
+        for seeds in blocks:
+            block = {**address, "seeds": f"{seeds[0]}-{seeds[-1]}"}
+            sample = [block[name] for name in ("data", "function", "k", "T")]
+            found["holdout", *sample] = "holdout", block
+            found["dataset", *sample, block["n"], block["seeds"]] = "dataset", block
+            found[rule, *block.values()] = rule, block
+    figures = len(targets.figure_files(config, "")) // 3
+    return [*found.values(), *[("other", {})] * (figures + TABLES)]
+
+
+def forecast(config: Config, jobs: Iterable[Job], cores: int) -> str:
+    """What to expect of these jobs, in a line; of more than a day with a warning and the mend.
+
+    Args:
+        config: the config.
+        jobs: what is to be done.
+        cores: how many jobs run at a time.
+    """
+    costs = [job_seconds(config, *job) for job in jobs]
+    seconds = max(sum(costs) / cores, max(costs, default=0))
+    where = f"on {cores} {'core' if cores == 1 else 'cores'}, {len(costs):_} jobs".replace("_", " ")
+    line = f"Forecast: about {duration(seconds)} {where}, within a factor of 2 on a machine like that of docs/results."
+    if seconds <= DAY:
+        return line
+    return f"WARNING: this takes long. {line}\nFewer seeds, T or n take less, more cores or a cluster share the work."
+
+
+def duration(seconds: float) -> str:
+    """Such as ``40 s``, ``12 min``, ``1 h 30 min`` or ``3 days 4 h``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if seconds < DAY:
+        return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
+    hours = round(seconds / HOUR)
+    return f"{hours // 24:_} days {hours % 24} h".replace("_", " ")
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config", type=Path)
+    parser.add_argument("--cores", type=int, default=os.cpu_count())
+    given = parser.parse_args()
+    try:
+        config = load(given.config)
+    except ConfigError as error:
+        raise SystemExit(f"The config is wrong:\n{error}") from None
+    except OSError as error:
+        raise SystemExit(f"{given.config}: {error.strerror}; name a YAML file such as config/quick.yaml") from None
+    print(forecast(config, all_jobs(config), given.cores))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""Wrong command lines, each really given: it stops before any job and says what is wrong."""
+
+import subprocess
+import sys
+
+import pytest
+
+from bad_inputs import WRONG_COMMANDS
+from running import ROOT, environment
+
+TWICE = "experiments: {and3: {}}\nexperiments: {and3: {}}\n"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with config files of the names that the command lines have."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "empty.yaml").touch()
+    (tmp_path / "twice.yaml").write_text(TWICE)
+    return tmp_path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("options", "said"), WRONG_COMMANDS)
+def test_a_wrong_command_line_stops_before_any_job(folder, options, said):
+    command = ["snakemake", "--snakefile", str(ROOT / "Snakefile"), *options]
+    run = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True)
+    assert run.returncode != 0
+    assert said in run.stderr
+    assert not (folder / "results").exists()
+
+
+@pytest.mark.slow
+def test_numbers_nested_in_config_options_are_numbers(folder):
+    command = ["snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", "1", "results/config.yaml"]
+    command += ["--configfile", str(ROOT / "config/smoke.yaml"), "--config", "compute={seeds_per_job: 3}"]
+    subprocess.run(command, cwd=folder, env=environment(), capture_output=True, check=True)
+    assert "seeds_per_job: 3\n" in (folder / "results/config.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("absent.yaml", "absent.yaml: No such file or directory; name a YAML file such as config/quick.yaml"),
+        ("folder", "folder: Is a directory; name a YAML file such as config/quick.yaml"),
+        ("empty.yaml", "The config is wrong:\nconfig: empty; write at least the section 'experiments'"),
+        ("twice.yaml", "The config is wrong:\ntwice.yaml:2: the key 'experiments' is there twice; correct the YAML"),
+    ],
+)
+def test_a_config_can_be_checked_by_itself(folder, name, said):
+    """What `make run` and `make forecast` do first."""
+    command = [sys.executable, "-m", "pipeline.forecast", name]
+    check = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert check.returncode == 1
+    assert check.stderr == f"{said}\n"

@@ -1,0 +1,118 @@
+"""The forecast: against what was measured, and what it says."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline import forecast
+from pipeline.config import Transformer, load, parse
+from pipeline.forecast import all_jobs, duration, job_seconds, step_seconds
+
+ROOT = Path(__file__).parent.parent
+PAPER = load(ROOT / "config/config.yaml")
+
+
+def test_a_step_costs_what_was_measured():
+    table = (ROOT / "docs/results/bench/table.md").read_text()
+    single = re.findall(r"## T = (\d+), n = (\d+); 1 process.*?\| engine \| \d+ \| ([\d.]+) \|", table, re.DOTALL)
+    assert len(single) == 4
+    for T, n, milliseconds in single:
+        assert step_seconds(Transformer(), int(T), int(n)) == pytest.approx(float(milliseconds) / 1000, rel=0.25)
+
+
+@pytest.mark.parametrize(
+    ("rule", "model", "measured"),
+    [
+        # seconds of processor time of all jobs of docs/results/paper, by benchmarks/costs.py
+        ("train", "transformer", 5245),
+        ("train", "mlp", 577),
+        ("train", "lstm", 1068),
+        ("fit", "logistic_regression", 270),
+        ("fit", "decision_tree", 231),
+        ("fit", "consistent", 157),
+        ("dataset", None, 330),
+    ],
+)
+def test_the_papers_jobs_cost_what_was_measured(rule, model, measured):
+    jobs = [(kind, job) for kind, job in all_jobs(PAPER) if kind == rule]
+    if rule != "dataset":
+        jobs = [(kind, job) for kind, job in jobs if job["model"] == model]
+    total = sum(job_seconds(PAPER, *job) for job in jobs)
+    assert measured / 2 < total < measured * 2
+
+
+def test_every_block_is_a_job_of_its_own_and_shared_ones_are_one():
+    jobs = all_jobs(PAPER)
+    kinds = [kind for kind, _ in jobs]
+    assert kinds.count("train") + kinds.count("fit") == sum(map(len, PAPER.seed_blocks().values()))
+    assert kinds.count("holdout") == len({(c.data, c.function, c.k, c.T) for c in PAPER.seed_blocks()})
+    assert kinds.count("dataset") == len(
+        {(c.data, c.function, c.k, c.T, c.n, b) for c, blocks in PAPER.seed_blocks().items() for b in blocks}
+    )
+
+
+def test_what_costs_more_is_forecast_to_take_longer():
+    plain = {"k": [3], "T": [200], "n": [100], "seeds": 50}
+    changes = [
+        {"training": {"adam": {"max_steps": 2000}}},
+        {"training": {"adam": {"eval_every": 1}}},
+        {"training": {"adam": {"success": {"when": "last"}}}},
+        {"models": {"transformer": {"width": 128}}},
+        {"models": {"transformer": {"layers": 2}}},
+        {"models": {"transformer": {"dropout": {"attention": 0.1}}}},
+        *(
+            {"experiments": {"and3": {"grid": plain | {axis: value}}}}
+            for axis, value in [("T", [400]), ("n", [900]), ("seeds", 100)]
+        ),
+    ]
+
+    def seconds(change: dict) -> float:
+        config = parse({"experiments": {"and3": {"grid": plain}}} | change)
+        return sum(job_seconds(config, *job) for job in all_jobs(config))
+
+    assert all(seconds(change) > 1.05 * seconds({}) for change in changes)
+
+
+def test_more_cores_share_the_jobs_but_no_job_is_split():
+    config = parse({"experiments": {"and3": {}}})
+    jobs = [job for job in all_jobs(config) if job[0] == "train"]
+    said = [forecast.forecast(config, jobs, cores) for cores in (1, 2, 10**6)]
+    costs = [job_seconds(config, *job) for job in jobs]
+    for line, seconds, where in zip(
+        said, (sum(costs), sum(costs) / 2, max(costs)), ("1 core,", "2 cores,", "1000000 cores,"), strict=True
+    ):
+        assert line.startswith(f"Forecast: about {duration(seconds)} on {where} 342 jobs")
+
+
+def test_days_are_warned_of_with_the_mend():
+    config = parse({"experiments": {"and3": {"grid": {"T": [100_000], "seeds": 1000}}}})
+    said = forecast.forecast(config, all_jobs(config), 2)
+    assert re.match(r"WARNING: this takes long\. Forecast: about \d+ days \d+ h on 2 cores, \d+ jobs", said)
+    assert "Fewer seeds, T or n take less, more cores or a cluster share the work." in said
+    assert "WARNING" not in forecast.forecast(config, all_jobs(config)[:1], 2)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"),
+        (89, "89 s"),
+        (90, "2 min"),
+        (3599, "1 h 0 min"),
+        (5400, "1 h 30 min"),
+        (86_400, "1 days 0 h"),
+        (1e10, "115 740 days 18 h"),
+    ],
+)
+def test_durations(seconds, text):
+    assert duration(seconds) == text
+
+
+def test_the_command(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["forecast", str(ROOT / "config/smoke.yaml"), "--cores", "3"])
+    forecast.main()
+    assert re.fullmatch(
+        r"Forecast: about \d+ s on 3 cores, 1\d\d jobs, within a factor of 2 .*\n", capsys.readouterr().out
+    )
