@@ -10,7 +10,6 @@ import sys
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 from pipeline.blocks import seed_range
 from pipeline.config import NO_TRAINING, Cell, Config, ConfigError, load
@@ -39,14 +38,6 @@ CAUSES = {
 }
 
 
-class Group(NamedTuple):
-    """Jobs that are told of in one line: what they make, for which experiments, and why."""
-
-    kind: str
-    experiments: tuple[str, ...]
-    cause: str
-
-
 def report(jobs: Collection[Job], config: Config, present: Mapping[Cell, list[range]]) -> str:
     """What would run and why, a line a group of jobs with the same reason.
 
@@ -55,27 +46,30 @@ def report(jobs: Collection[Job], config: Config, present: Mapping[Cell, list[ra
         config: the config they come from.
         present: the blocks of seeds that there are result files of.
     """
-    groups: dict[Group, list[Job]] = defaultdict(list)
     owners = _owners(config)
+    groups: dict[tuple, list[Job]] = defaultdict(list)
     for job in jobs:
-        groups[Group(_kind(job), _experiments(job, owners), _cause(job))].append(job)
-    first = [_line(group, members, present) for group, members in groups.items() if group.cause != FOLLOWS]
-    then = [_line(group, members, present) for group, members in groups.items() if group.cause == FOLLOWS]
+        cause = _cause(job)
+        new = cause == ABSENT and job.rule in ("train", "fit")
+        groups[_kind(job), cause, _experiments([job], owners) if new else ()].append(job)
+    told = [(cause, _subject(kind, group, owners), group) for (kind, cause, _), group in groups.items()]
+    first = [f"{subject}: {_words(cause, group, present)}" for cause, subject, group in told if cause != FOLLOWS]
+    then = [subject for cause, subject, _ in told if cause == FOLLOWS]
     lines = [*first, *(["And what follows from that:"] if first and then else []), *then]
     return "\n".join([*lines, "", f"Jobs: {len(jobs)}."] if jobs else ["Nothing is stale."])
 
 
-def _line(group: Group, jobs: list[Job], present: Mapping[Cell, list[range]]) -> str:
-    if jobs[0].rule in KINDS:
-        many = len(group.experiments) > NAMED
-        names = f"{len(group.experiments)} experiments" if many else ", ".join(group.experiments)
-        subject = f"{len(jobs)} {group.kind}{'s' * (len(jobs) > 1)} of {names}"
-    else:
-        subject = f"{group.kind}{'s' * (len(jobs) > 1)} {', '.join(sorted(_name(job) for job in jobs))}"
-    if group.cause == FOLLOWS:
-        return subject
-    is_run = jobs[0].rule in ("train", "fit")
-    return f"{subject}: {_news(jobs, present) if group.cause == ABSENT and is_run else group.cause}"
+def _subject(kind: str, jobs: list[Job], owners: Mapping[tuple[str, ...], dict[str, int]]) -> str:
+    """Such as ``"12 training jobs of and3"`` or ``"figures learners, noise"``."""
+    plural = "s" * (len(jobs) > 1)
+    if jobs[0].rule not in KINDS:
+        return f"{kind}{plural} {', '.join(sorted(map(_name, jobs)))}"
+    names = _experiments(jobs, owners)
+    return f"{len(jobs)} {kind}{plural} of {', '.join(names) if len(names) <= NAMED else f'{len(names)} experiments'}"
+
+
+def _words(cause: str, jobs: list[Job], present: Mapping[Cell, list[range]]) -> str:
+    return _news(jobs, present) if cause == ABSENT and jobs[0].rule in ("train", "fit") else cause
 
 
 def _kind(job: Job) -> str:
@@ -101,12 +95,14 @@ def _owners(config: Config) -> dict[tuple[str, ...], dict[str, int]]:
     return owners
 
 
-def _experiments(job: Job, owners: Mapping[tuple[str, ...], dict[str, int]]) -> tuple[str, ...]:
-    if job.rule not in KINDS:
-        return ()
-    given = {"training": NO_TRAINING, "seeds": "0-0"} | job.wildcards
-    found = owners.get(tuple(given[field] for field in KINDS[job.rule][1]), {})
-    return tuple(name for name, seeds in found.items() if seed_range(given["seeds"])[0] < seeds)
+def _experiments(jobs: list[Job], owners: Mapping[tuple[str, ...], dict[str, int]]) -> tuple[str, ...]:
+    """The experiments that some jobs work for."""
+    names: dict[str, None] = {}
+    for job in jobs:
+        given = {"training": NO_TRAINING, "seeds": "0-0"} | job.wildcards
+        found = owners.get(tuple(given[field] for field in KINDS[job.rule][1]), {})
+        names |= {name: None for name, seeds in found.items() if seed_range(given["seeds"])[0] < seeds}
+    return tuple(names)
 
 
 def _news(jobs: list[Job], present: Mapping[Cell, list[range]]) -> str:
