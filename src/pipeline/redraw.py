@@ -25,11 +25,12 @@ def redraw(config: Path) -> int:
     missing = [job.output for job in training if "Missing output" in job.reason]
     if missing:
         sys.exit(
-            f"{len(missing)} files of runs that the figures need are not there, such as {missing[0]};"
+            f"{len(missing)} file{'s' * (len(missing) > 1)} of runs missing that the figures need, such as {missing[0]};"
             f" train them first: snakemake --cores all --configfile {config}"
         )
     if training:
-        print(f"{len(training)} training jobs are stale; the figures show the runs as they are (make stale says why).")
+        number = "1 training job is" if len(training) == 1 else f"{len(training)} training jobs are"
+        print(f"{number} stale; the figures show the runs as they are (make stale says why).")
     rules = sorted({job.rule for job in jobs} - TRAINING)
     if not rules:
         print("All figures are up to date.")
