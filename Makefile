@@ -5,7 +5,7 @@ RUN = snakemake --cores all
 # Of run, forecast, figures, stale and profile: make stale CONFIG=config/quick.yaml
 CONFIG ?= config/config.yaml
 
-.PHONY: env quick paper smoke run forecast figures stale profile test bench lint docs site paper-ready crate clean
+.PHONY: env quick paper smoke run forecast figures stale profile test bench simulate lint docs site paper-ready crate clean
 
 env: .venv/installed
 
@@ -49,6 +49,9 @@ test: env
 
 bench: env
 	python benchmarks
+
+simulate: env
+	OMP_NUM_THREADS=1 python benchmarks/simulate.py
 
 lint: env
 	ruff check .

@@ -13,6 +13,7 @@ sys.path.insert(0, str(SOURCE))
 
 import pipeline.config
 from pipeline import faults, targets
+from pipeline.claims import claims
 from pipeline.fingerprint import fingerprint
 from pipeline.forecast import forecast
 from pipeline.integrity import set_aside_damaged
@@ -43,6 +44,7 @@ try:
         pipeline.config.read(path)
     update_config(config, pipeline.config.typed(workflow.config_settings.config))
     CONFIG = pipeline.config.parse(config)
+    CLAIMS = claims.load(Path(workflow.basedir, CONFIG.claims)) if CONFIG.claims else {}
 except pipeline.config.ConfigError as error:
     raise WorkflowError(f"The config is wrong:\n{error}") from None
 
@@ -61,12 +63,17 @@ wildcard_constraints:
     T=r"\d+",
     n=r"\d+",
     seeds=r"\d+-\d+",
+    round=r"\d+",
+    size=r"\d+",
 
 
 include: "workflow/rules/datasets.smk"
 include: "workflow/rules/training.smk"
+include: "workflow/rules/adaptive.smk"
 include: "workflow/rules/aggregation.smk"
+include: "workflow/rules/claims.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/theory.smk"
 
 
 rule all:
@@ -74,14 +81,16 @@ rule all:
     input:
         rules.save_config.output,
         rules.summary.output,
+        rules.claims.output if CLAIMS else [],
         targets.figure_files(CONFIG, "results/figures"),
         [
             f"results/tables/{what}.parquet"
             for what in ("attention", "progress")
             if CONFIG.recording(what)
         ],
+        rules.theory.input,
         # the runs too: one that is missing is trained again even if the tables that hold it are there
-        run_files(CONFIG.enabled),
+        runs_of(CONFIG.enabled).values(),
 
 
 rule figures:

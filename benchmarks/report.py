@@ -116,14 +116,14 @@ def _jax() -> str:
 
 def _cases(best: pd.DataFrame) -> list[str]:
     return [
-        f"## T = {T}, n = {n}; {Mode(processes, threads).label}\n\n{verdict(case)}\n\n{_markdown(case, STEP_COLUMNS)}"
+        f"## T = {T}, n = {n}; {Mode(processes, threads).label}\n\n{verdict(case)}\n\n{markdown(case, STEP_COLUMNS)}"
         for (processes, threads, T, n), case in best.groupby(CASE)
     ]
 
 
 def _large(large: pd.DataFrame) -> str:
     heading = f"## One run against T; n = {large['n'].iloc[0]}, {Mode(1, 1).label}"
-    return "\n\n".join([heading, *_laws(large), _markdown(large, LARGE_COLUMNS)])
+    return "\n\n".join([heading, *_laws(large), markdown(large, LARGE_COLUMNS)])
 
 
 def _laws(large: pd.DataFrame) -> list[str]:
@@ -141,7 +141,8 @@ def _law(large: pd.DataFrame, column: str, form: str, factor: int) -> str:
     return f"{law}, at most {100 * off:.0f} % off; slope on log axes from T = {SLOPE_FROM}: {slope(large, column):.2f}."
 
 
-def _markdown(table: pd.DataFrame, columns: dict[str, Callable[[Any], str]]) -> str:
+def markdown(table: pd.DataFrame, columns: dict[str, Callable[[Any], str]]) -> str:
+    """Some columns of a table as Markdown, each with its form; nothing for a missing value."""
     rows = [
         ["" if pd.isna(value) else form(value) for form, value in zip(columns.values(), row, strict=True)]
         for row in table[list(columns)].itertuples(index=False)

@@ -148,6 +148,31 @@ WRONG = [
 
 # the same, with all that is said where it is found at another path
 WRONG_ELSEWHERE = [
+    (
+        "experiments.and3.adaptive",
+        {"rounds": 0},
+        "experiments.and3.adaptive.rounds: 0 is out of range; use a value >= 1",
+    ),
+    (
+        "experiments.and3.adaptive",
+        {"round": 2},
+        "experiments.and3.adaptive.round: unknown key; did you mean 'rounds'?",
+    ),
+    (
+        "experiments.and3.adaptive",
+        {"sizes": 12},
+        "\n".join(
+            f"experiments.and3.adaptive.sizes: k = 3, T = {T}: 12 sizes are more than the 11 from n = 10 to 20; "
+            "use fewer, or set n_min and n_max further apart"
+            for T in (8, 12)
+        ),
+    ),
+    (
+        "experiments.curves.adaptive",
+        {"n_min": 30, "sizes": 1},
+        "experiments.curves.adaptive.sizes: k = 2, T = 8: 1 sizes are more than the 0 from n = 30 to 10; "
+        "use fewer, or set n_min and n_max further apart",
+    ),
     # the problem is found at a path other than the edited one
     ("experiments.and3.grid.T", [8, 9, 2], "experiments.and3.grid.T[2]: 2 is smaller than k = 3; use T >= 3"),
     (
@@ -293,7 +318,8 @@ WRONG_COMMANDS = [
     (["--cores", "2", "--config", "k=4"], "Config entry must start with a valid identifier"),
     (
         ["--cores", "2", "--config", "nonsense=1"],
-        "nonsense: unknown key; use one of: analysis, compute, data, experiments, figures, models, training",
+        "nonsense: unknown key; use one of: "
+        "analysis, claims, compute, data, experiments, figures, models, theory, training",
     ),
     (
         ["--cores", "2", "--config", "compute={seeds_per_job: 3e9, device: gpu}"],

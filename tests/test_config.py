@@ -55,7 +55,7 @@ def problems(raw: object) -> list[str]:
 # What a config says
 
 
-@pytest.mark.parametrize("name", [*CONFIGS, "tuning"])
+@pytest.mark.parametrize("name", [*CONFIGS, "tuning", "extended", "sensitivity", "adaptive"])
 def test_configs_parse_fit_the_schema_and_round_trip(name):
     path = ROOT / "config" / f"{name}.yaml"
     config = load(path)
@@ -211,6 +211,42 @@ def test_wrong_value_found_elsewhere(path, value, lines):
     assert problems(edited((path, value))) == lines.splitlines()
 
 
+ADAPTIVE = {"sizes": 2}
+NOT_ADAPTIVE = [
+    (
+        {"training.adam.samples": "fresh"},
+        "experiments.and3.adaptive: 'adam' draws fresh samples at every step, so n is no sample size; "
+        "write adaptive: null",
+    ),
+    (
+        {"models.tree": {"kind": "decision_tree"}, "experiments.and3.model": "tree", "experiments.and3.training": None},
+        "experiments.and3.adaptive: 'tree' is fitted without training steps, so a run costs little; "
+        "write adaptive: null and a finer grid",
+    ),
+    (
+        {"training.adam.batch_size": 10, "experiments.and3.adaptive": {"sizes": 2, "n_min": 9}},
+        "experiments.and3.adaptive.n_min: 9 is smaller than batch_size = 10 of 'adam'; use n_min >= 10",
+    ),
+    (
+        {"experiments.aaa": {**valid()["experiments"]["and3"], "adaptive": ADAPTIVE}},
+        "experiments.aaa.adaptive: k = 3, T = 12 of the same learner is adaptive in 'and3'; leave it out of one",
+    ),
+]
+
+
+@pytest.mark.parametrize(("edits", "problem"), NOT_ADAPTIVE)
+def test_what_cannot_have_adaptive_rounds(edits, problem):
+    raw = edited(("experiments.and3.adaptive", ADAPTIVE), *edits.items())
+    assert problem in problems(raw)
+
+
+def test_an_experiment_that_is_off_has_no_adaptive_rounds_to_share():
+    other = {**valid()["experiments"]["and3"], "adaptive": ADAPTIVE, "enabled": False}
+    made = parse(edited(("experiments.and3.adaptive", ADAPTIVE), ("experiments.other", other)))
+    assert [(curve.k, curve.T) for curve in made.adaptive] == [(3, 8), (3, 12)]
+    assert set(map(id, made.adaptive.values())) == {id(made.experiments["and3"])}
+
+
 def test_fresh_samples_have_no_batch_size():
     raw = edited(("training.adam.samples", "fresh"), ("training.adam.batch_size", 5))
     complaint = "fresh samples come in batches of n; leave it out or use samples: fixed"
@@ -305,6 +341,52 @@ def test_figures_need_fitting_experiments(figure, training, problem):
     assert problems(raw) == [f"figures.{figure}.experiments[0]: {problem}"]
 
 
+@pytest.mark.parametrize(
+    ("edit", "problem"),
+    [
+        ((), None),
+        (
+            ("experiments.two.training", "adam"),
+            "experiments[0]: 'two' differs from 'and3' in nothing; change one setting",
+        ),
+        (
+            ("training.full.learning_rate", 0.1),
+            "experiments[0]: 'two' differs from 'and3' in learning_rate and success; change one setting",
+        ),
+        (
+            ("experiments.two.grid.T", [9]),
+            "experiments[0]: 'two' has no T in common with 'and3'; add one",
+        ),
+        (
+            ("experiments.two.function", "or"),
+            "experiments[0]: 'two' has another function or k than 'and3'; use the same",
+        ),
+        (
+            ("experiments.two.grid.k", [2, 3]),
+            "experiments[0]: 'two' has 2 values of k; use an experiment with one",
+        ),
+        (
+            ("experiments.and3.enabled", False),
+            "base: 'and3' is off; write enabled: true in it, or leave the figure out",
+        ),
+        (("figures.sensitivity.base", "and"), "base: unknown experiment 'and'; did you mean 'and3'?"),
+        (
+            ("training.adam", {"samples": "fresh", "success": {"when": "last"}}),
+            "base: 'and3' draws fresh samples at every step; use an experiment with samples: fixed",
+        ),
+    ],
+)
+def test_sensitivity_compares_experiments_that_differ_in_one_setting(edit, problem):
+    two = {"model": "tiny", "training": "full", "grid": {"k": [3], "T": [12, 16], "n": [10], "seeds": 3}}
+    figure = {"base": "and3", "experiments": ["two"]}
+    edits = [("figures", {"sensitivity": figure}), ("experiments.two", two)]
+    raw = edited(*edits, *([edit] if edit else []))
+    if problem is None:
+        assert parse(raw).figures.sensitivity.base == "and3"
+    else:
+        assert f"figures.sensitivity.{problem}" in problems(raw)
+
+
 def test_defaults_are_checked_like_written_values():
     raw = edited(("experiments.and3.data", REMOVE), ("data", {"other": {}}), ("experiments.curves.data", "other"))
     assert problems(raw) == ["experiments.and3.data: unknown data 'standard'; use one of: other"]
@@ -342,7 +424,8 @@ def test_all_problems_at_once():
         "experiments.curves.model: unknown model 'tinny'; did you mean 'tiny'?",
         "analysis.bootstrap: 0 is out of range; use a value >= 1",
         "figures.success_heatmap.experiments[0]: unknown experiment 'and4'; did you mean 'and3'?",
-        "extra: unknown key; use one of: analysis, compute, data, experiments, figures, models, training",
+        "extra: unknown key; use one of: "
+        "analysis, claims, compute, data, experiments, figures, models, theory, training",
     ]
 
 

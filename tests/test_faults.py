@@ -31,7 +31,7 @@ pytestmark = pytest.mark.slow
 CONFIG = {
     "data": {"small": {"holdout_size": 200}},
     "models": {"tiny": {"width": 16, "heads": 4, "mlp_width": 16}},
-    "training": {"short": {"learning_rate": 0.01, "max_steps": 4000, "eval_every": 1000, "success": {"when": "last"}}},
+    "training": {"short": {"learning_rate": 0.01, "max_steps": 20000, "eval_every": 1000, "success": {"when": "last"}}},
     "experiments": {
         "and3": {
             "data": "small",

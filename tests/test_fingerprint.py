@@ -131,6 +131,19 @@ def test_a_module_that_is_handed_on_counts_whole(package):
     assert fingerprint("pipeline.job") != before
 
 
+def test_what_a_decorator_may_have_registered_counts(package):
+    package("pipeline/stranger.py", "KNOWN = {}\n\n\ndef known(f):\n    KNOWN[f.__name__] = f\n    return f\n")
+    registered = "from pipeline.stranger import known\n\nSIZE = 1\n\n\n@known\ndef rule():\n    return SIZE\n"
+    package("pipeline/rules.py", registered)
+    package("pipeline/job.py", "import pipeline.rules\nfrom pipeline.stranger import KNOWN\n\nprint(KNOWN)\n")
+    before = fingerprint("pipeline.job")
+    for text in (registered.replace("return SIZE", "return -SIZE"), registered.replace("SIZE = 1", "SIZE = 2")):
+        package("pipeline/rules.py", text)
+        assert fingerprint("pipeline.job") != before
+    package("pipeline/rules.py", registered + "\n\ndef other():\n    pass\n")
+    assert fingerprint("pipeline.job") == before
+
+
 def test_a_name_is_followed_through_a_package_that_passes_it_on(package):
     package("pipeline/inner/__init__.py", "from pipeline.inner.work import work\n")
     package("pipeline/job.py", "from pipeline.inner import work\n\n\ndef main():\n    return work(2)\n")

@@ -75,6 +75,21 @@ def test_what_costs_more_is_forecast_to_take_longer():
     assert all(seconds(change) > 1.05 * seconds({}) for change in changes)
 
 
+def test_adaptive_rounds_cost_their_runs():
+    """As the runs of a grid at a size between the bounds; what starts them comes on top."""
+    grid = {"k": [3], "T": [400], "n": [20, 180], "seeds": 5}
+    adaptive = {"rounds": 2, "sizes": 3, "seeds": 10}
+    configs = [
+        parse({"experiments": {"one": one}})
+        for one in ({"grid": grid, "adaptive": adaptive}, {"grid": {**grid, "n": [60], "seeds": 10}})
+    ]
+    costs = [{kind: job_seconds(made, kind, job) for kind, job in all_jobs(made)} for made in configs]
+    kinds = [kind for kind, _ in all_jobs(configs[0])]
+    assert (kinds.count("train_adaptive"), kinds.count("train")) == (6, 2)
+    drawing = costs[1]["dataset"] - forecast.STARTS["dataset"]
+    assert costs[0]["train_adaptive"] == pytest.approx(costs[1]["train"] + drawing)
+
+
 def test_more_cores_share_the_jobs_but_no_job_is_split():
     config = parse({"experiments": {"and3": {}}})
     jobs = [job for job in all_jobs(config) if job[0] == "train"]

@@ -6,7 +6,7 @@ import altair as alt
 import pandas as pd
 import pytest
 
-from pipeline.figures import style  # noqa: F401  its theme
+from pipeline.figures import style
 from pipeline.paper_ready.figures import LABEL, render
 from pipeline.paper_ready.latex import critical_sizes
 from pipeline.paper_ready.templates import TEMPLATES, Template
@@ -20,9 +20,8 @@ def chart() -> alt.Chart:
 
 def made(folder, figure: alt.TopLevelMixin, template: str) -> tuple[float, str, bytes]:
     """The size of the labels, the SVG and the PDF."""
-    path = folder / "figure.vl.json"
-    path.write_text(figure.to_json())
-    size = render(path, TEMPLATES[template], folder)
+    style.save(figure, folder / "drawn", "figure")
+    size = render(folder / "drawn/figure.html", TEMPLATES[template], folder)
     return size, (folder / "figure.svg").read_text(), (folder / "figure.pdf").read_bytes()
 
 
@@ -57,9 +56,8 @@ def test_the_data_of_a_figure_are_in_csv(tmp_path):
 
 def test_text_is_drawn_whatever_fonts_the_machine_has(tmp_path):
     unknown = Template(3.25, 6.75, "No Such Family, serif")
-    path = tmp_path / "figure.vl.json"
-    path.write_text(chart().to_json())
-    render(path, unknown, tmp_path)
+    style.save(chart(), tmp_path / "drawn", "figure")
+    render(tmp_path / "drawn/figure.html", unknown, tmp_path)
     assert b"/FontDescriptor" in (tmp_path / "figure.pdf").read_bytes()
     assert all(template.font.endswith(", serif") for template in TEMPLATES.values())
 

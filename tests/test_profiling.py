@@ -14,22 +14,23 @@ def test_core_seconds_by_part():
         JobTime("fit", 1, 3, learning=1.5),
         JobTime("runs_table", 100, 102),  # after a pause in which nothing ran
         JobTime("figure_noise", 102, 103),
+        JobTime("basin", 103, 107),
     ]
     found = parts(jobs, cores=2, deciding=0.5)
     assert found == pytest.approx(
         {
-            "training and fitting": 9.5,
+            "training, fitting and the theory": 9.5 + 4,
             "the same jobs besides: starts, imports, reading, writing": 2.5,
             "drawing data": 1,
             "tables": 2,
             "figures": 1,
-            "cores without a job": 2 * 14 - 16,
+            "cores without a job": 2 * 18 - 20,
             "deciding what to run": 1,
         }
     )
     lines = table(found).splitlines()
-    assert lines[0].split() == ["12.0", "s", "41.4%", "cores", "without", "a", "job"]
-    assert lines[-1].split() == ["19.5", "s", "67.2%", "outside", "training"]
+    assert lines[0].split() == ["16.0", "s", "43.2%", "cores", "without", "a", "job"]
+    assert lines[-1].split() == ["23.5", "s", "63.5%", "outside", "training"]
 
 
 def test_job_times_come_from_records_and_logs(tmp_path):

@@ -13,7 +13,14 @@ def test_tables_figures_and_a_manifest_are_kept(tmp_path):
     results, target = tmp_path / "checkout" / "results", tmp_path / "checkout" / "docs" / "results" / "and3"
     target.mkdir(parents=True)
     (target / "config.yaml").write_text("kept earlier")
-    for name in ("tables/runs.parquet", "figures/a.svg", "figures/a.html", "runs/x.parquet", "config.yaml"):
+    for name in (
+        "tables/runs.parquet",
+        "figures/a.svg",
+        "figures/a.html",
+        "runs/x.parquet",
+        "config.yaml",
+        "claims.md",
+    ):
         (results / name).parent.mkdir(parents=True, exist_ok=True)
         (results / name).write_text(name)
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(tmp_path / "checkout")]
@@ -21,7 +28,13 @@ def test_tables_figures_and_a_manifest_are_kept(tmp_path):
     subprocess.run([*git, "add", "results/config.yaml", "docs"], check=True)
     subprocess.run([*git, "commit", "--quiet", "--no-verify", "-m", "x"], check=True)
     publish(results, target, "make paper")
-    assert {path.name for path in target.iterdir()} == {"runs.parquet", "a.svg", "config.yaml", "manifest.json"}
+    assert {path.name for path in target.iterdir()} == {
+        "runs.parquet",
+        "a.svg",
+        "config.yaml",
+        "claims.md",
+        "manifest.json",
+    }
     manifest = json.loads((target / "manifest.json").read_text())
     head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
     assert (manifest["command"], manifest["commit"], manifest["uncommitted_changes"]) == ("make paper", head, False)

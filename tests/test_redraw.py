@@ -38,7 +38,7 @@ def test_only_the_rules_of_stale_tables_and_figures_may_run(drawn, capsys):
 
 
 def test_missing_runs_are_said(drawn):
-    with pytest.raises(SystemExit, match=r"1 file of runs missing .* such as r\.parquet; .* --configfile my\.yaml"):
+    with pytest.raises(SystemExit, match=r"1 file of results .* such as r\.parquet; .* --configfile my\.yaml"):
         drawn(Job("fit", "Missing output files: r.parquet", "r.parquet"), TABLE, FIGURE)
 
 

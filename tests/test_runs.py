@@ -11,7 +11,7 @@ from pipeline.storage import read_table, write_frame, write_table
 CELL = {"function": "and", "data": "standard", "model": "transformer", "training": "adam", "k": 3, "T": 10}
 GRID = {"k": [3], "T": [10], "n": [20, 30], "seeds": 2}
 LEARNING = {"function": "and", "data": "standard", "model": "transformer", "training": "adam"}
-EXPERIMENT = {**LEARNING, "grid": GRID, "more_grids": []}
+EXPERIMENT = {**LEARNING, "grid": GRID, "more_grids": [], "adaptive": None}
 
 
 def row(n: int, seed: int, **changes) -> dict:
@@ -59,6 +59,35 @@ def test_an_experiment_of_several_grids_takes_the_runs_of_each(files):
     apart = {**EXPERIMENT, "grid": {**GRID, "n": [20]}, "more_grids": [{**GRID, "n": [30], "seeds": 1}]}
     table = runs_table(files, {"main": apart})
     assert list(table[["n", "seed"]].itertuples(index=False, name=None)) == [(20, 0), (20, 1), (30, 0)]
+
+
+ADAPTIVE = {**EXPERIMENT, "adaptive": {"rounds": 2, "sizes": 1, "seeds": 2}}
+
+
+@pytest.fixture
+def rounds(tmp_path):
+    """The files of two rounds: at a new n, and at one of the grid with the seeds that follow."""
+    rows = {"one": [row(25, 0), row(25, 1)], "two": [row(30, 2), row(30, 3)]}
+    for name, runs in rows.items():
+        write_table(pa.Table.from_pylist(runs, SCHEMA), tmp_path / f"{name}.parquet")
+    return [tmp_path / f"{name}.parquet" for name in rows]
+
+
+def test_adaptive_rounds_join_the_runs_of_their_experiment_only(files, rounds):
+    """The other experiment's grid has the same runs, and takes them from its own files."""
+    block = [row(25, seed, success=False) for seed in (0, 1)]
+    write_table(pa.Table.from_pylist(block, SCHEMA), files[0].with_name("c.parquet"))
+    grid = {**EXPERIMENT, "grid": {**GRID, "n": [25, 30]}}
+    table = runs_table([*files, files[0].with_name("c.parquet")], {"main": ADAPTIVE, "grid": grid}, rounds)
+    keys = table.groupby("experiment")[["n", "seed", "success"]].apply(lambda own: own.to_numpy().tolist())
+    expected = [[20, 0, True], [20, 1, False], [25, 0, True], [25, 1, True], *([30, seed, True] for seed in range(4))]
+    assert keys["main"] == expected
+    assert keys["grid"] == [[25, 0, False], [25, 1, False], [30, 0, True], [30, 1, True]]
+
+
+def test_a_missing_round_is_an_error(files, rounds):
+    with pytest.raises(ValueError, match=r"experiments\.main: 6 of 8 runs found"):
+        runs_table(files, {"main": ADAPTIVE}, rounds[:1])
 
 
 def test_missing_runs_are_an_error_that_names_the_experiment(files):

@@ -26,19 +26,42 @@ def test_the_summary_says_what_was_found_and_what_to_know():
             {**SERIES, "T": 300, "n": 80, "success": False, "unique": True, "status": "failed"},
         ]
     )
-    lines = summary(critical, fits, runs, share=0.5, confidence=0.95).splitlines()
+    verdicts = pd.DataFrame([{**SERIES, "verdict": "undecided", "reason": "log and power both fit", "best_aic": "log"}])
+    lines = summary(critical, fits, verdicts, runs, share=0.5, confidence=0.95).splitlines()
     assert lines[0] == "Critical sample size: the n at which 50% of the runs succeed, with 95% intervals."
-    assert lines[2:11] == [
+    assert lines[2:12] == [
         "and3: and of k = 3 bits, transformer, 4 runs",
         "  T = 100    n =   38.2   [35.0, 41.0]   smallest n of the grid: 40",
         "  T = 300    n =   50.0   [35.0, beyond the grid]   smallest n of the grid: 60",
         "  T = 1100   above the largest n of the grid",
         "  fit: n = 10.7 [8.0, 12.0] · ln T - 11.0, R² = 1.000",
+        "  law: undecided (log and power both fit)",
         "  even at the largest n runs fail, at T = 300 (50%): if for other reasons than the sample, the fitted",
         "  n, on a curve that rises to 100%, is too large; compare the smallest n of the grid",
         "  runs whose training set fits more than one support, after all redraws: 1",
         "  runs that diverged, which count as failures: 1",
     ]
+
+
+def test_the_summary_has_the_verdicts_on_claims():
+    nothing = pd.DataFrame(columns=[*SERIES, "T"])
+    some, none = {"count": 5}, {"count": 0}
+    claims = [
+        {"statement": "A grows.", "verdict": "supported", "runs": some},
+        {"statement": "B.", "verdict": "undecided", "runs": none},
+        {"statement": "C.", "verdict": "undecided", "runs": some},
+        {"statement": "D.", "verdict": "not supported", "runs": none},
+    ]
+    lines = summary(nothing, nothing, nothing, nothing, 0.5, 0.95, claims=claims).splitlines()
+    assert lines[2:8] == [
+        "Claims, each with its numbers and runs in results/claims.md:",
+        "  supported      A grows.",
+        "  undecided      C.",
+        "  not supported  D.",
+        "  undecided      1 on experiments that are not in this config",
+        "",
+    ]
+    assert not any("Claims" in line for line in summary(nothing, nothing, nothing, nothing, 0.5, 0.95).splitlines())
 
 
 def test_the_summary_has_the_transitions_of_runs_on_fresh_samples():
@@ -48,7 +71,7 @@ def test_the_summary_has_the_transitions_of_runs_on_fresh_samples():
     transitions = pd.DataFrame([{**series, "T": 20, **missed}, {**series, "T": 10, **reached}])
     growth = pd.DataFrame([{**series, "exponent": 2.5, "exponent_low": 1.75, "exponent_high": 3.25}])
     critical = pd.DataFrame(columns=[*SERIES, "T"])
-    lines = summary(critical, growth, critical, 0.5, 0.95, transitions, growth).splitlines()
+    lines = summary(critical, growth, critical, critical, 0.5, 0.95, transitions, growth).splitlines()
     assert lines[2:8] == [
         "Transitions: the step at which a run on fresh samples succeeds, medians with 95% intervals.",
         "",

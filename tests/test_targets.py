@@ -97,3 +97,54 @@ def test_figures_that_are_left_out_need_nothing(drawn):
         f"f/critical_sample_size.{kind}" for kind in ("svg", "png", "html") if drawn
     ]
     assert targets.paper_points(made, Path("/root")) == (["/root/points.csv"] if drawn else [])
+
+
+ADAPTIVE = "{T}/{round}/{size}"
+
+
+def adaptive(rounds: int = 2, **changes) -> Config:
+    """An experiment with adaptive rounds of two sizes, in blocks of 2 seeds."""
+    grid = {"k": [3], "T": [5, 6], "n": [20, 30], "seeds": 3}
+    rounds_of = {"rounds": rounds, "sizes": 2, "seeds": 4, **changes}
+    experiments = {"one": {"grid": grid, "adaptive": rounds_of}, "larger": {"grid": {**grid, "seeds": 5}}}
+    return parse({"experiments": experiments, "compute": {"seeds_per_job": 2}})
+
+
+def test_every_size_of_every_round_has_a_file():
+    files = targets.adaptive_files(adaptive().enabled.values(), ADAPTIVE)
+    assert files == ["5/1/1", "5/1/2", "5/2/1", "5/2/2", "6/1/1", "6/1/2", "6/2/1", "6/2/2"]
+    assert targets.adaptive_files(adaptive(rounds=1).enabled.values(), ADAPTIVE) == [
+        file for file in files if file[2] == "1"
+    ]
+
+
+def test_a_round_is_designed_by_its_grid_and_the_rounds_before():
+    made = adaptive()
+    curve = next(curve for curve in made.adaptive if curve.T == 6)
+    first, second = (targets.design_inputs(made, curve, one, "{T}/{n}/{seeds}", ADAPTIVE) for one in (1, 2))
+    assert first == {"grid": ["6/20/0-1", "6/20/2-3", "6/30/0-1", "6/30/2-3"], "rounds": []}
+    assert second == {"grid": first["grid"], "rounds": ["6/1/1", "6/1/2"]}
+
+
+def test_a_design_is_told_its_own_grid_and_nothing_that_a_further_round_changes():
+    specs = [
+        [json.loads(targets.design_spec(made, curve)) for curve in made.adaptive] for made in (adaptive(2), adaptive(3))
+    ]
+    assert specs[0] == specs[1]
+    assert specs[0][0]["grid"] == [[20, 3], [30, 3]]
+    assert specs[0][0]["bounds"] == [20, 30]
+    wider = adaptive(n_min=10, n_max=99)
+    assert json.loads(targets.design_spec(wider, next(iter(wider.adaptive))))["bounds"] == [10, 99]
+
+
+def test_a_job_of_a_round_is_told_all_but_n_and_seeds():
+    made = adaptive()
+    curve = next(iter(made.adaptive))
+    spec = json.loads(targets.adaptive_training_spec(made, curve, 2))
+    cell = next(iter(made.experiments["one"].cells()))
+    grid = json.loads(targets.training_spec(made, cell))
+    assert (spec["model"], spec["training"]) == (grid["model"], grid["training"])
+    assert spec["curve"] == {name: value for name, value in grid["cell"].items() if name != "n"}
+    assert spec["size"] == 2
+    assert spec["data"]["max_redraws"] == 100
+    assert "holdout_size" not in spec["data"]

@@ -1,15 +1,20 @@
 """The workflow, by really running Snakemake on the smoke config."""
 
+import json
+from pathlib import Path
+
 import pandas as pd
 import pytest
 import yaml
 
+from pipeline.claims.claims import load as load_claims
 from pipeline.config import load
 from pipeline.datasets import read_training_sets
 from pipeline.storage import read_frame
 from running import ROOT, snakemake
 from smoke import SMOKE, jobs
 
+ROUND = "results/runs/small/and/tiny/short/k3/T12/round{}/size{}.parquet"
 pytestmark = pytest.mark.slow
 
 CONTRACTS = {
@@ -17,10 +22,19 @@ CONTRACTS = {
     "success_rates": "experiment function model k T n trials successes rate ci_low ci_high",
     "critical_sample_size": "experiment function model k T n_critical ci_low ci_high n_grid censored",
     "scaling_fits": "experiment function model k law a b r_squared",
+    "law_fits": "experiment function model k law a a_low a_high b b_low b_high log_likelihood parameters aic bic"
+    " aic_weight held_out_log_likelihood dispersion contexts runs",
+    "law_verdicts": "experiment function model k verdict best_aic best_bic best_held_out log_vs_power p_log p_power"
+    " asymptote contexts T_min T_max runs reason",
     "attention": "experiment function model k T n seed success support_mass support_recovered",
     "attention_maps": "experiment function model k T n seed head position weight in_support",
+    "sensitivity": "experiment factor value base_value T ratio ratio_low ratio_high censored",
     "transitions": "experiment function model k T n runs reached median ci_low ci_high censored",
     "transition_fits": "experiment function model k exponent exponent_low exponent_high runs censored_runs",
+    "representation": "function k T width seed certified exact_float32 exact_float64 qk_frobenius readout_frobenius",
+    "head_norms": "function k T n seed head qk_frobenius qk_21 v_frobenius margin holdout_error",
+    "capacity": "bound source T n seed root_entropy samples observed_gap",
+    "basin": "start function k T n sigma seed success start_accuracy best_head_support_mass",
     "progress": "experiment function model k T n seed step distance support_mass fourier_coefficient",
 }
 
@@ -32,7 +46,10 @@ def test_the_tables_keep_their_contracts(finished):
     config = load(SMOKE)
     for name, experiment in config.enabled.items():
         runs = tables["runs"][tables["runs"]["experiment"] == name]
-        assert len(runs) == sum(experiment.cells().values())
+        rounds = experiment.adaptive
+        chosen = len(experiment.curves()) * rounds.rounds * rounds.sizes * rounds.seeds if rounds else 0
+        assert len(runs) == sum(experiment.cells().values()) + chosen
+        assert not runs.duplicated(["k", "T", "n", "seed"]).any()
         assert set(runs["function"]) == {experiment.function}
     rates, offline = tables["success_rates"], tables["runs"].query("experiment in @config.offline")
     assert set(rates["experiment"]) == set(config.offline)
@@ -63,15 +80,43 @@ def test_the_summary_is_printed_at_the_end(finished):
     assert "runs succeeded" in printed
 
 
+def test_every_claim_is_in_the_ledger_and_a_smoke_run_decides_none(finished):
+    folder, printed = finished
+    entries = json.loads((folder / "results/claims.json").read_text())["claims"]
+    assert [entry["id"] for entry in entries] == list(load_claims(ROOT / "config/claims.yaml"))
+    assert {entry["verdict"] for entry in entries} == {"undecided"}
+    assert all(entry["reason"].startswith("no runs of experiment ") for entry in entries)
+    page = (folder / "results/claims.md").read_text()
+    absent = [entry for entry in entries if not entry["runs"]["count"]]
+    assert f"  undecided      {len(absent)} on experiments that are not in this config\n" in printed
+    for entry in entries:
+        assert f"## {entry['id']}\n" in page
+        assert (f"  undecided      {entry['statement']}\n" in printed) == (entry not in absent)
+
+
 def test_a_deleted_file_is_made_again_with_what_follows(copy):
     tables = {path.name: read_frame(path) for path in (copy / "results/tables").glob("*.parquet")}
     (copy / "results/runs/small/and/tiny/short/k3/T8/n40/seeds0-1.parquet").unlink()
+    (copy / ROUND.format(1, 2)).unlink()
     found = jobs(copy, "--configfile", str(SMOKE))
     assert found["train"] == 1
     assert "dataset" not in found
+    assert (found["design"], found["train_adaptive"]) == (1, 3), "the run of the first round, and the second round"
     assert snakemake(copy, "--configfile", str(SMOKE)).returncode == 0
     for name, table in tables.items():
         pd.testing.assert_frame_equal(read_frame(copy / "results/tables" / name), table)
+
+
+def test_adaptive_rounds_go_on_where_they_stopped_and_repeat_in_another_folder(finished, tmp_path):
+    last = [ROUND.format(2, size) for size in (1, 2)]
+    first = ["results/designs/small/and/tiny/short/k3/T12/round2.parquet", ROUND.format(2, 1)]
+    assert snakemake(tmp_path, *first, "--configfile", str(SMOKE)).returncode == 0
+    assert jobs(tmp_path, *last, "--configfile", str(SMOKE)) == {"train_adaptive": 1}
+    assert snakemake(tmp_path, *last, "--configfile", str(SMOKE)).returncode == 0
+    made = sorted(path.relative_to(tmp_path) for path in (tmp_path / "results/runs").rglob("*.parquet"))
+    assert len(made) == 8
+    for path in (*made, Path(first[0])):
+        assert read_frame(tmp_path / path).map(repr).equals(read_frame(finished[0] / path).map(repr)), path
 
 
 def test_data_do_not_depend_on_the_packing(finished, tmp_path):

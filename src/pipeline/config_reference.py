@@ -67,7 +67,10 @@ def _chapters(schema: Schema) -> Iterator[str]:
     """One chapter per key at the top of a config, with a table per kind of section that the key may hold."""
     for key, field in schema["properties"].items():
         yield f"## {key}\n"
-        for section in _sections_of(field, schema["$defs"]):
+        sections = _sections_of(field, schema["$defs"])
+        if not sections:
+            yield f"{HEAD}\n{_row(key, field)}\n"
+        for section in sections:
             rows = "\n".join(_rows(_prefix(key, field), section, schema["$defs"]))
             yield f"{section['description']}\n\n{HEAD}\n{rows}\n"
 
@@ -79,9 +82,14 @@ def _rows(prefix: str, section: Schema, definitions: Schema) -> Iterator[str]:
             for one in inner:
                 yield from _rows(prefix + _prefix(key, field), one, definitions)
         else:
-            default = f"`{json.dumps(field['default'])}`" if "default" in field else "required"
-            cells = [f"`{prefix}{key}`", _type(field), default, field["description"], field.get("provenance", "")]
-            yield f"| {' | '.join(cells)} |"
+            yield _row(prefix + key, field)
+
+
+def _row(path: str, field: Schema) -> str:
+    """The table row of one value."""
+    default = f"`{json.dumps(field['default'])}`" if "default" in field else "required"
+    cells = [f"`{path}`", _type(field), default, field["description"], field.get("provenance", "")]
+    return f"| {' | '.join(cells)} |"
 
 
 def _prefix(key: str, field: Schema) -> str:

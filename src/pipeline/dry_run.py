@@ -5,8 +5,9 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# Rules whose jobs make runs; all others only look at them.
-TRAINING = frozenset({"holdout", "dataset", "train", "fit"})
+# Rules whose jobs train or fit, and with them those that prepare for it; all others only look at what these make.
+LEARNING = frozenset({"train", "train_adaptive", "fit", "head_norms", "basin"})
+TRAINING = LEARNING | {"holdout", "dataset", "design"}
 
 
 @dataclass(frozen=True)

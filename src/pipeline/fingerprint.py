@@ -6,8 +6,8 @@ compared as syntax trees without docstrings, so comments, docstrings, formatting
 and mere touching change nothing, and neither does a function that the job never comes to. C code (a file of the
 module's name that ends in .c, with the headers beside it that it includes) belongs to its module, without comments.
 
-Names are followed as they are written, and imports are absolute: a function that is found in another way, such as by
-``getattr``, is not seen.
+Names are followed as they are written, and imports are absolute. What a decorator of this package marks counts wherever
+its module is imported; a function that is found in another way, such as by ``getattr``, is not seen.
 """
 
 import ast
@@ -57,6 +57,7 @@ def _code(module: str, name: str, entries: tuple[Place, ...]) -> tuple[str, froz
     source = _read(module)
     if not name:
         own, uses = source.always, {(found, "") for found in (*_parents(module), *source.imported_modules())}
+        uses |= {(module, found) for found in source.registered}
     elif name == ASSIGNED:
         own, uses = [_restricted(statement, dict(entries)) for statement in source.assignments], set()
     elif name in source.definitions:
@@ -79,6 +80,8 @@ class _Source:
         definitions: functions and classes, by name.
         assignments: to variables of the module.
         always: whatever else is not an import; it runs even if only other modules' names are used.
+        registered: names of functions and classes with a decorator of this package, which may make them known
+            elsewhere when the module is imported.
         imports: what each imported name stands for, as dotted names.
         c_code: the C code that belongs to the module.
     """
@@ -86,6 +89,7 @@ class _Source:
     definitions: dict[str, list[ast.stmt]]
     assignments: list[ast.stmt]
     always: list[ast.stmt]
+    registered: set[str]
     imports: dict[str, set[str]]
     c_code: str
 
@@ -100,7 +104,7 @@ def _read(module: str) -> _Source:
     if path is None:
         raise ModuleNotFoundError(f"no module {module} under {ROOT}")
     tree = ast.parse(path.read_bytes())
-    source = _Source({}, [], [], {}, _c_code(path.with_suffix(".c")))
+    source = _Source({}, [], [], set(), {}, _c_code(path.with_suffix(".c")))
     for node in ast.walk(tree):
         if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False):
             del node.body[0]
@@ -109,6 +113,10 @@ def _read(module: str) -> _Source:
     for statement in tree.body:
         if isinstance(statement, DEFINITION):
             source.definitions.setdefault(statement.name, []).append(statement)
+            marks = (node for mark in statement.decorator_list for node in ast.walk(mark))
+            names = {node.id for node in marks if isinstance(node, ast.Name)}
+            if any(_own(target) for name in names for target in source.imports.get(name, ())):
+                source.registered.add(statement.name)
         elif isinstance(statement, ASSIGNMENT):
             source.assignments.append(statement)
         elif not isinstance(statement, IMPORT):

@@ -19,6 +19,7 @@ from pipeline.config import (
     NO_TRAINING,
     Config,
     ConfigError,
+    CurveAddress,
     Data,
     DecisionTree,
     LogisticRegression,
@@ -30,10 +31,17 @@ from pipeline.config import (
     load,
 )
 
+LEARNER = ("data", "model", "training")
 Job = tuple[str, Mapping[str, str]]  # its rule and its wildcards
 
 HOUR, DAY = 3600, 24 * 3600
-STARTS = {"train": 1.2, "fit": 0.9, "dataset": 0.2, "holdout": 0.2}  # of a job of one of these rules, with its imports
+STARTS = {
+    "train": 1.2,
+    "train_adaptive": 1.2,
+    "fit": 0.9,
+    "dataset": 0.2,
+    "holdout": 0.2,
+}  # of a job of one of these rules, with its imports
 OTHER = 2.5  # a job that makes a table or a figure
 TABLES = 10  # jobs that every config has
 
@@ -98,6 +106,8 @@ def job_seconds(config: Config, rule: str, wildcards: Mapping[str, str]) -> floa
         return OTHER
     function, data = wildcards["function"], config.data[wildcards["data"]]
     k, T, n = (int(wildcards.get(name, 0)) for name in ("k", "T", "n"))
+    if rule == "train_adaptive":
+        return STARTS[rule] + _adaptive_seconds(config, CurveAddress(function, *map(wildcards.get, LEARNER), k, T))
     if rule == "holdout":
         return STARTS[rule] + 1e-9 * data.holdout_size * T
     if rule == "dataset":
@@ -108,6 +118,15 @@ def job_seconds(config: Config, rule: str, wildcards: Mapping[str, str]) -> floa
         run = training_seconds(config.models[wildcards["model"]], config.training[wildcards["training"]], data, T, n)
     first, last = map(int, wildcards["seeds"].split("-"))
     return STARTS[rule] + (last - first + 1) * run
+
+
+def _adaptive_seconds(config: Config, curve: CurveAddress) -> float:
+    """The runs of one size of an adaptive round; it is not known yet, so a middle one is taken."""
+    experiment = config.adaptive[curve]
+    low, high = experiment.adaptive.bounds([cell.n for cell in experiment.curves()[curve]])
+    data, n = config.data[curve.data], round((low * high) ** 0.5)
+    run = training_seconds(config.models[curve.model], config.training[curve.training], data, curve.T, n)
+    return experiment.adaptive.seeds * (run + drawing_seconds(data, curve.function, curve.k, curve.T, n))
 
 
 def all_jobs(config: Config) -> list[Job]:
@@ -122,8 +141,14 @@ def all_jobs(config: Config) -> list[Job]:
             found["holdout", *sample] = "holdout", block
             found["dataset", *sample, block["n"], block["seeds"]] = "dataset", block
             found[rule, *block.values()] = rule, block
-    figures = len(targets.figure_files(config, "")) // 3
-    return [*found.values(), *[("other", {})] * (figures + TABLES)]
+    rounds = [(curve, one.adaptive) for curve, one in config.adaptive.items()]
+    chosen = [
+        ("train_adaptive", {name: str(value) for name, value in curve._asdict().items()})
+        for curve, adaptive in rounds
+        for _ in range(adaptive.rounds * adaptive.sizes)
+    ]
+    others = len(targets.figure_files(config, "")) // 3 + TABLES + sum(adaptive.rounds for _, adaptive in rounds)
+    return [*found.values(), *chosen, *[("other", {})] * others]
 
 
 def forecast(config: Config, jobs: Iterable[Job], cores: int) -> str:

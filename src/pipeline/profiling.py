@@ -18,11 +18,13 @@ from typing import NamedTuple
 from pipeline.dry_run import WorkflowFailed, dry_run
 
 RECORDS = Path(".snakemake/metadata")
-LEARNING = "training and fitting"
+LEARNING = "training, fitting and the theory"
 STARTS = "the same jobs besides: starts, imports, reading, writing"
 IDLE = "cores without a job"
 DECIDING = "deciding what to run"
-PARTS = {"train": STARTS, "fit": STARTS, "holdout": "drawing data", "dataset": "drawing data"}
+PARTS = dict.fromkeys(TIMED := ("train", "train_adaptive", "fit"), STARTS)
+PARTS |= {"holdout": "drawing data", "dataset": "drawing data"}
+PARTS |= dict.fromkeys(("representation", "head_norms", "basin"), LEARNING)  # a few jobs; their starts do not count
 
 
 class JobTime(NamedTuple):
@@ -43,7 +45,7 @@ def job_times(records: Path = RECORDS) -> list[JobTime]:
     found: dict[str, JobTime] = {}
     for record in (json.loads(path.read_text()) for path in records.rglob("*") if path.is_file()):
         (log,) = record["log"]
-        learning = _learning(Path(log)) if record["rule"] in ("train", "fit") else 0.0
+        learning = _learning(Path(log)) if record["rule"] in TIMED else 0.0
         job = JobTime(record["rule"], record["starttime"], record["endtime"], learning)
         found[log] = job._replace(end=max(job.end, found.get(log, job).end))  # an output's time is when it was written
     return sorted(found.values(), key=lambda job: job.start)

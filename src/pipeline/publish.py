@@ -13,7 +13,7 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
-KEPT = ("config.yaml", "summary.txt", "tables/*.parquet", "figures/*.svg", "figures/*.png")
+KEPT = ("config.yaml", "summary.txt", "claims.*", "tables/*.parquet", "figures/*.svg", "figures/*.png")
 CODE = ("--", ":(top)", ":(top,exclude)docs/results")  # kept results make no results
 PACKAGES = ("numpy", "torch", "pandas", "pyarrow", "scipy", "altair", "snakemake")
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pipeline.dry_run import TRAINING, WorkflowFailed, dry_run
+from pipeline.dry_run import LEARNING, TRAINING, WorkflowFailed, dry_run
 
 
 def redraw(config: Path) -> int:
@@ -21,12 +21,12 @@ def redraw(config: Path) -> int:
         jobs = dry_run(config, "figures")
     except WorkflowFailed as error:
         sys.exit(str(error))
-    training = [job for job in jobs if job.rule in ("train", "fit")]
+    training = [job for job in jobs if job.rule in LEARNING]
     missing = [job.output for job in training if "Missing output" in job.reason]
     if missing:
         sys.exit(
-            f"{len(missing)} file{'s' * (len(missing) > 1)} of runs missing that the figures need, such as {missing[0]};"
-            f" train them first: snakemake --cores all --configfile {config}"
+            f"The figures need {len(missing)} file{'s' * (len(missing) > 1)} of results that are missing, such as"
+            f" {missing[0]}; train them first: snakemake --cores all --configfile {config}"
         )
     if training:
         number = "1 training job is" if len(training) == 1 else f"{len(training)} training jobs are"

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from pipeline.blocks import seed_range
-from pipeline.config import NO_TRAINING, Cell, Config, ConfigError, load
+from pipeline.config import NO_TRAINING, Cell, Config, ConfigError, CurveAddress, load
 from pipeline.dry_run import Job, WorkflowFailed, dry_run
 from pipeline.targets import present_blocks
 
@@ -25,6 +25,8 @@ KINDS = {
     "fit": ("fit", Cell._fields),
     "dataset": ("training-set file", ("function", "data", "k", "T", "n")),
     "holdout": ("holdout", ("function", "data", "k", "T")),
+    "design": ("design of adaptive runs", CurveAddress._fields),
+    "train_adaptive": ("adaptive training job", CurveAddress._fields),
 }
 ABSENT, FOLLOWS = "not there yet", "what it is made of is made again"
 
@@ -91,6 +93,8 @@ def _owners(config: Config) -> dict[tuple[str, ...], dict[str, int]]:
     for name, experiment in config.enabled.items():
         for cell, seeds in experiment.cells().items():
             for _, fields in KINDS.values():
+                if fields == CurveAddress._fields and not experiment.adaptive:
+                    continue
                 owners[tuple(str(getattr(cell, field)) for field in fields)][name] = seeds
     return owners
 

@@ -1,7 +1,7 @@
 """The results in a few lines of text."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
@@ -12,35 +12,40 @@ NEARLY_ALL = 0.9  # a success rate below this at the largest n suggests that mor
 def summary(
     critical: pd.DataFrame,
     fits: pd.DataFrame,
+    verdicts: pd.DataFrame,
     runs: pd.DataFrame,
     share: float,
     confidence: float,
     transitions: pd.DataFrame | None = None,
     growth: pd.DataFrame | None = None,
+    claims: Sequence[Mapping] = (),
 ) -> str:
     """Critical sample sizes with their intervals, the fitted law, and what to know of the runs behind them.
 
     Args:
         critical: the table critical_sample_size.
         fits: the table scaling_fits.
+        verdicts: the table law_verdicts.
         runs: the table runs.
         share: the share of successful runs that defines the critical size.
         confidence: the intervals' coverage.
         transitions: the table transitions, if there are experiments on fresh samples.
         growth: the table transition_fits, likewise.
+        claims: the entries of the ledger of claims.
     """
     lines = [f"Critical sample size: the n at which {share:.0%} of the runs succeed, with {confidence:.0%} intervals."]
     for key, rows in critical.groupby(SERIES):
-        mine, law = (table[(table[SERIES] == list(key)).all(axis=1)] for table in (runs, fits))
+        mine, law, judged = (table[(table[SERIES] == list(key)).all(axis=1)] for table in (runs, fits, verdicts))
         experiment, function, model, k = key
         lines += ["", f"{experiment}: {function} of k = {k} bits, {model}, {len(mine)} runs"]
-        lines += [*_sizes(rows), *_laws(law), *_plateaus(rows, mine), *_counts(mine)]
+        lines += [*_sizes(rows), *_laws(law), *_judgement(judged), *_plateaus(rows, mine), *_counts(mine)]
     if transitions is not None:
         lines += [
             "",
             f"Transitions: the step at which a run on fresh samples succeeds, medians with {confidence:.0%} intervals.",
         ]
         lines += _transitions(transitions, growth)
+    lines += _verdicts(claims)
     return (
         "\n".join([*lines, "", "Figures: results/figures/*.html (also .svg and .png). Tables: results/tables/."]) + "\n"
     )
@@ -72,10 +77,26 @@ def _transitions(transitions: pd.DataFrame, growth: pd.DataFrame) -> Iterator[st
             yield f"  fit: step proportional to T^{fit.exponent:.2f} [{fit.exponent_low:.2f}, {fit.exponent_high:.2f}]"
 
 
+def _verdicts(claims: Sequence[Mapping]) -> Iterator[str]:
+    """The verdict on each claim; those whose experiments are all absent are counted."""
+    if claims:
+        yield from ("", "Claims, each with its numbers and runs in results/claims.md:")
+    absent = [one for one in claims if one["verdict"] == "undecided" and not one["runs"]["count"]]
+    yield from (f"  {one['verdict']:<14} {one['statement']}" for one in claims if one not in absent)
+    if absent:
+        yield f"  {'undecided':<14} {len(absent)} on experiments that are not in this config"
+
+
 def _laws(fits: pd.DataFrame) -> Iterator[str]:
     for fit in fits.dropna(subset="a").itertuples():
         slope = f"{fit.a:.1f} [{fit.a_low:.1f}, {fit.a_high:.1f}]"
         yield f"  fit: n = {slope} · ln T {'+' if fit.b >= 0 else '-'} {abs(fit.b):.1f}, R² = {fit.r_squared:.3f}"
+
+
+def _judgement(verdicts: pd.DataFrame) -> Iterator[str]:
+    """Which law it is, where the laws could be compared."""
+    for one in verdicts.dropna(subset="best_aic").itertuples():
+        yield f"  law: {one.verdict.replace('_', ' ')} ({one.reason})"
 
 
 def _plateaus(rows: pd.DataFrame, runs: pd.DataFrame) -> Iterator[str]:

@@ -4,12 +4,16 @@ import glob
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import product
 from pathlib import Path
 from types import MappingProxyType
 
 from pipeline.blocks import block_name, seed_range
-from pipeline.config import NO_TRAINING, Cell, Config, Experiment, Figure
+from pipeline.claims.claims import Claim
+from pipeline.claims.evidence import REFERENCES
+from pipeline.config import NO_TRAINING, Adaptive, Cell, Config, CurveAddress, Experiment, Figure, Section
+from pipeline.config.factors import factors
 from pipeline.engine.architecture import architecture
 from pipeline.fingerprint import fingerprint
 
@@ -43,22 +47,89 @@ def run_files(
         pattern: a path with the wildcards of a training job.
         present: the blocks that there are result files of.
     """
+    cells = [cells for experiment in experiments for cells in experiment.cells().items()]
+    return list(dict.fromkeys(_block_files(config, cells, pattern, present)))
+
+
+def _block_files(
+    config: Config, cells: Iterable[tuple[Cell, int]], pattern: str, present: Mapping[Cell, list[range]]
+) -> Iterator[str]:
+    """The files of the blocks of some cells, up to a number of runs of each."""
     blocks = config.seed_blocks(present)
-    files = (
-        pattern.format(**cell._asdict(), seeds=block_name(seeds))
+    for cell, count in cells:
+        for seeds in blocks[cell]:
+            if seeds[0] < count:
+                yield pattern.format(**cell._asdict(), seeds=block_name(seeds))
+
+
+def adaptive_files(experiments: Iterable[Experiment], pattern: str) -> list[str]:
+    """The result files of all adaptive rounds of some experiments.
+
+    Args:
+        experiments: the experiments; of those without adaptive rounds there are none.
+        pattern: a path with the wildcards of a training job of an adaptive round.
+    """
+    return [
+        path
         for experiment in experiments
-        for cell, count in experiment.cells().items()
-        for seeds in blocks[cell]
-        if seeds[0] < count
+        if (adaptive := experiment.adaptive)
+        for curve in experiment.curves()
+        for path in _round_files(curve, adaptive, adaptive.rounds, pattern)
+    ]
+
+
+def _round_files(curve: CurveAddress, adaptive: Adaptive, rounds: int, pattern: str) -> Iterator[str]:
+    """The files of the first rounds of a curve; rounds and sizes count from 1."""
+    for one, size in product(range(1, rounds + 1), range(1, adaptive.sizes + 1)):
+        yield pattern.format(**curve._asdict(), round=one, size=size)
+
+
+def design_inputs(
+    config: Config,
+    curve: CurveAddress,
+    one: int,
+    pattern: str,
+    adaptive_pattern: str,
+    present: Mapping[Cell, list[range]] = MappingProxyType({}),
+) -> dict[str, list[str]]:
+    """The result files by which a round chooses its sizes: of the curve's grid, and of the rounds before."""
+    experiment = config.adaptive[curve]
+    return {
+        "grid": list(_block_files(config, experiment.curves()[curve].items(), pattern, present)),
+        "rounds": list(_round_files(curve, experiment.adaptive, one - 1, adaptive_pattern)),
+    }
+
+
+def design_spec(config: Config, curve: CurveAddress) -> str:
+    """The specification of the jobs that choose the sizes of a curve's rounds.
+
+    It does not tell how many rounds there are, so more of them change nothing of the first ones.
+    """
+    experiment = config.adaptive[curve]
+    grid = {cell.n: seeds for cell, seeds in experiment.curves()[curve].items()}
+    chosen = experiment.adaptive.model_dump(include={"sizes", "seeds"})
+    low, high = experiment.adaptive.bounds(grid)
+    share = config.analysis.success_share
+    return json.dumps(
+        {"curve": curve._asdict(), "grid": list(grid.items()), **chosen, "bounds": [low, high], "share": share}
     )
-    return list(dict.fromkeys(files))
+
+
+def adaptive_training_spec(config: Config, curve: CurveAddress, size: int) -> str:
+    """The specification of the job that draws and trains the runs of one size of a round: all but n and seeds."""
+    settings = _learning(config, curve) | {"data": _drawing(config, curve.data)}
+    return json.dumps({"curve": curve._asdict(), "size": size, **settings})
 
 
 def training_spec(config: Config, cell: Cell) -> str:
     """The specification of a cell's training jobs."""
-    settings = {"model": config.models[cell.model], "training": config.training[cell.training]}
-    dumped = {name: value.model_dump(mode="json") for name, value in settings.items()}
-    return json.dumps({"cell": cell._asdict(), **dumped})
+    return json.dumps({"cell": cell._asdict(), **_learning(config, cell)})
+
+
+def _learning(config: Config, address: Cell | CurveAddress) -> dict:
+    """The settings of model and training."""
+    settings = {"model": config.models[address.model], "training": config.training[address.training]}
+    return {name: value.model_dump(mode="json") for name, value in settings.items()}
 
 
 def fitting_spec(config: Config, cell: Cell) -> str:
@@ -66,14 +137,30 @@ def fitting_spec(config: Config, cell: Cell) -> str:
     return json.dumps({"cell": cell._asdict(), "model": config.models[cell.model].model_dump(mode="json")})
 
 
-def training_code(config: Config, cell: Cell) -> str:
-    """The fingerprint of the code that a cell's training jobs come to: not of other models' or what is switched off."""
-    model, training = config.models[cell.model], config.training[cell.training]
+def training_code(config: Config, address: Cell | CurveAddress, job: str = "train") -> str:
+    """The fingerprint of the code that the training jobs of a cell, or of a curve's rounds, come to.
+
+    Other models' code is left out, and what is switched off.
+    """
+    training = config.training[address.training]
     unused = [] if training.norm_bound else ["norm_bound"]
     unused += [] if training.record else ["recording", "attention_weights"]
-    entries = {"FUNCTIONS": cell.function, "RULES": training.optimiser}
-    entries["ARCHITECTURES"] = architecture(model.model_dump())
-    return fingerprint("pipeline.jobs.train", *(f"pipeline.engine.{name}" for name in unused), **entries)
+    entries = _learning_entries(config, address) | {"FUNCTIONS": address.function}
+    return fingerprint(f"pipeline.jobs.{job}", *(f"pipeline.engine.{name}" for name in unused), **entries)
+
+
+def theory_code(config: Config, job: str, part: str) -> list[str]:
+    """The fingerprints of the code that a job of the theory comes to, one a Boolean function that it uses."""
+    section = getattr(config.theory, part, None)
+    entries = _learning_entries(config, section) if hasattr(section, "training") else {}
+    functions = theory_functions(config, part)
+    return [fingerprint(f"pipeline.jobs.{job}", FUNCTIONS=function, **entries) for function in functions]
+
+
+def _learning_entries(config: Config, names: Cell | CurveAddress | Section) -> dict[str, str]:
+    """The entries of the engine's registries that training uses, by what names its model and protocol."""
+    model, training = config.models[names.model], config.training[names.training]
+    return {"ARCHITECTURES": architecture(model.model_dump()), "RULES": training.optimiser}
 
 
 def fitting_code(config: Config, cell: Cell) -> str:
@@ -83,8 +170,12 @@ def fitting_code(config: Config, cell: Cell) -> str:
 
 def dataset_spec(config: Config, data: str, seeds: str, **address: str | int) -> str:
     """The specification of a job that draws a block of training sets."""
-    protocol = config.data[data].model_dump(mode="json", exclude={"holdout_size"})
-    return json.dumps({"cell": address, "seeds": seeds, **protocol})
+    return json.dumps({"cell": address, "seeds": seeds, **_drawing(config, data)})
+
+
+def _drawing(config: Config, data: str) -> dict:
+    """How training sets are drawn."""
+    return config.data[data].model_dump(mode="json", exclude={"holdout_size"})
 
 
 def experiments_spec(experiments: Mapping[str, Experiment]) -> str:
@@ -104,15 +195,82 @@ def noise_spec(config: Config) -> str:
     return json.dumps({name: protocol.model_dump(mode="json", include=rates) for name, protocol in protocols.items()})
 
 
+def sensitivity_spec(config: Config) -> str:
+    """The specification of the table of sensitivity: the base and, of each variant, in what it differs."""
+    variants = shown(config, "sensitivity")
+    if not variants:
+        return json.dumps({"base": None, "variants": {}})
+    base, settings = config.figures.sensitivity.base, (config.data, config.models, config.training)
+    differences = {name: factors(one, config.experiments[base], *settings) for name, one in variants.items()}
+    return json.dumps({"base": base, "variants": {name: one._asdict() for name, [one] in differences.items()}})
+
+
 def shown(config: Config, figure: str) -> dict[str, Experiment]:
     """The experiments that a figure shows, by name: of those it names the ones that are on."""
     drawn: Figure | None = getattr(config.figures, figure)
     return {name: config.enabled[name] for name in drawn.experiments if name in config.enabled} if drawn else {}
 
 
+THEORY_FIGURES = {"representation": ("representation",), "capacity": ("representation", "heads"), "basin": ("basin",)}
+
+
+def theory_parts(config: Config) -> set[str]:
+    """The parts of the section ``theory`` that are on."""
+    return {name for name, part in config.theory or () if part}
+
+
+def theory_figures(config: Config) -> list[str]:
+    """The figures of the theory that are asked for and whose parts are on."""
+    parts = theory_parts(config)
+    return [name for name, needs in THEORY_FIGURES.items() if getattr(config.figures, name) and parts.issuperset(needs)]
+
+
+def theory_tables(config: Config) -> list[str]:
+    """The tables of the theory."""
+    parts = theory_parts(config)
+    tables = {"representation": {"representation"}, "head_norms": {"heads"}, "basin": {"basin"}}
+    tables |= {"capacity": {"representation", "heads"}}
+    return [name for name, needs in tables.items() if needs <= parts]
+
+
+def theory_cells(config: Config, part: str, pattern: str) -> list[str]:
+    """The files of the cells that ``theory.heads`` or ``theory.basin`` trains; none if it is off.
+
+    Args:
+        config: the config.
+        part: ``heads`` or ``basin``.
+        pattern: a path with the wildcards of a block of training sets, or of a holdout.
+    """
+    one = getattr(config.theory, part, None)
+    if not one:
+        return []
+    lengths, sizes = ((value,) if isinstance(value, int) else value for value in (one.T, one.n))
+    values = {"data": one.data, "function": one.function, "k": one.k, "seeds": f"0-{one.seeds - 1}"}
+    return [pattern.format(**values, T=T, n=n) for T in lengths for n in sizes]
+
+
+def theory_functions(config: Config, part: str) -> tuple[str, ...]:
+    """The Boolean functions that a part of the theory uses; none if it is off."""
+    section = getattr(config.theory, part, None)
+    return getattr(section, "functions", None) or ((section.function,) if section else ())
+
+
+def theory_spec(config: Config, part: str) -> str:
+    """The specification of the job of a part of the theory, with the settings of what it names."""
+    one = getattr(config.theory, part, None)
+    if not one:
+        return "{}"
+    spec = one.model_dump(mode="json")
+    if part != "representation":
+        spec |= {"model": config.models[one.model].model_dump(mode="json")}
+        spec |= {"training": config.training[one.training].model_dump(mode="json")}
+    return json.dumps(spec)
+
+
 def figure_files(config: Config, folder: str) -> list[str]:
     """The files of all figures that show anything."""
-    names = [name for name, _ in config.figures if shown(config, name)]
+    of_experiments = [name for name, _ in config.figures if name not in THEORY_FIGURES and shown(config, name)]
+    names = [*of_experiments, *theory_figures(config)]
     return [f"{folder}/{name}.{suffix}" for name in names for suffix in ("svg", "png", "html")]
 
 
@@ -120,3 +278,41 @@ def paper_points(config: Config, root: Path) -> list[str]:
     """The file with the paper's points, as a list of one, or an empty list if the main figure does not show them."""
     figure = config.figures.critical_sample_size
     return [str(root / figure.paper_points)] if figure and figure.paper_points else []
+
+
+def claims_spec(config: Config, claims: Mapping[str, Claim], run_file: str, root: Path) -> str:
+    """The specification of the job that decides the claims, with the reference tables that they read.
+
+    Args:
+        config: the config.
+        claims: by id.
+        run_file: the path of a run file, with the wildcards of a training job.
+        root: the project's folder. The tables in it are given by their content, so that moving it reruns nothing.
+    """
+    named = {table for claim in claims.values() for table in claim.tables}
+    references = {name: (root / f"config/reference/{name}.csv").read_text() for name in REFERENCES if name in named}
+    dumped = {name: claim.model_dump(mode="json") for name, claim in claims.items()}
+    analysis = {"share": config.analysis.success_share, "confidence": config.analysis.confidence}
+    return json.dumps({"claims": dumped, **analysis, "run_file": run_file, "references": references})
+
+
+def claims_tables(config: Config, claims: Mapping[str, Claim], folder: str) -> list[str]:
+    """The files of the tables that claims read, of those that the config's experiments give, and the table of runs.
+
+    Args:
+        config: the config.
+        claims: by id.
+        folder: where the workflow puts tables.
+    """
+    named = {"runs"} | {table for claim in claims.values() for table in claim.tables}
+    return [f"{folder}/{name}.parquet" for name in sorted(named & _tables(config))]
+
+
+def _tables(config: Config) -> set[str]:
+    """The names of the tables that the workflow makes."""
+    made = {"runs", "success_rates", "critical_sample_size", "scaling_fits", "law_fits", "law_verdicts"}
+    if config.online:
+        made |= {"transitions", "transition_fits"}
+    shown_in = {"learning_curves": "learning_curves", "attention_maps": "attention_map"}
+    made |= {table for table, figure in shown_in.items() if shown(config, figure)}
+    return made | {what for what in ("attention", "progress") if config.recording(what)}

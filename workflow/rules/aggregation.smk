@@ -1,19 +1,10 @@
 # Requires: the results of all blocks of runs.
 # Yields: the tables under results/tables.
 
-PRESENT = targets.present_blocks(rules.train.output[0])
-
-
-def run_files(experiments):
-    """The result files of the runs of some experiments, by name."""
-    return targets.run_files(
-        CONFIG, experiments.values(), rules.train.output[0], PRESENT
-    )
-
 
 rule runs_table:
     input:
-        run_files(CONFIG.enabled),
+        **runs_of(CONFIG.enabled),
     output:
         "results/tables/runs.parquet",
     log:
@@ -24,12 +15,13 @@ rule runs_table:
         spec=targets.experiments_spec(CONFIG.enabled),
         code=fingerprint("pipeline.jobs.tabulate"),
     shell:
-        "python -m pipeline.jobs tabulate --table runs --spec {params.spec:q} --files {input} --output {output} --log {log}"
+        "python -m pipeline.jobs tabulate --table runs --spec {params.spec:q} --files {input.files} --adaptive {input.adaptive}"
+        " --output {output} --log {log}"
 
 
 rule learning_curves_table:
     input:
-        run_files(targets.shown(CONFIG, "learning_curves")),
+        **runs_of(targets.shown(CONFIG, "learning_curves")),
     output:
         "results/tables/learning_curves.parquet",
     log:
@@ -41,13 +33,13 @@ rule learning_curves_table:
         spec=targets.experiments_spec(targets.shown(CONFIG, "learning_curves")),
         code=fingerprint("pipeline.jobs.tabulate"),
     shell:
-        "python -m pipeline.jobs tabulate --table {params.table} --spec {params.spec:q} --files {input}"
-        " --output {output} --log {log}"
+        "python -m pipeline.jobs tabulate --table {params.table} --spec {params.spec:q} --files {input.files}"
+        " --adaptive {input.adaptive} --output {output} --log {log}"
 
 
 use rule learning_curves_table as progress_table with:
     input:
-        run_files(CONFIG.recording("progress")),
+        **runs_of(CONFIG.recording("progress")),
     output:
         "results/tables/progress.parquet",
     log:
@@ -60,7 +52,7 @@ use rule learning_curves_table as progress_table with:
 
 use rule learning_curves_table as attention_table with:
     input:
-        run_files(CONFIG.recording("attention")),
+        **runs_of(CONFIG.recording("attention")),
     output:
         "results/tables/attention.parquet",
     log:
@@ -73,7 +65,7 @@ use rule learning_curves_table as attention_table with:
 
 use rule learning_curves_table as attention_maps_table with:
     input:
-        run_files(targets.shown(CONFIG, "attention_map")),
+        **runs_of(targets.shown(CONFIG, "attention_map")),
     output:
         "results/tables/attention_maps.parquet",
     log:
@@ -146,6 +138,44 @@ rule scaling_fits:
         code=fingerprint("pipeline.jobs.scaling_fits"),
     shell:
         "python -m pipeline.jobs scaling_fits --spec {params.spec:q} --critical {input.critical} --rates {input.rates}"
+        " --output {output} --log {log}"
+
+
+rule law_fits:
+    input:
+        rates=rules.success_rates.output[0],
+    output:
+        fits="results/tables/law_fits.parquet",
+        verdicts="results/tables/law_verdicts.parquet",
+        sizes="results/tables/law_sizes.parquet",
+        curves="results/tables/law_curves.parquet",
+    log:
+        "results/logs/law_fits.log",
+    conda:
+        "../../environment.yml"
+    params:
+        spec=ESTIMATION,
+        code=fingerprint("pipeline.jobs.law_fits"),
+    shell:
+        "python -m pipeline.jobs law_fits --spec {params.spec:q} --rates {input.rates} --fits {output.fits}"
+        " --verdicts {output.verdicts} --sizes {output.sizes} --curves {output.curves} --log {log}"
+
+
+rule sensitivity:
+    input:
+        critical=rules.critical_sample_size.output[0],
+        rates=rules.success_rates.output[0],
+    output:
+        "results/tables/sensitivity.parquet",
+    log:
+        "results/logs/sensitivity.log",
+    conda:
+        "../../environment.yml"
+    params:
+        spec=targets.sensitivity_spec(CONFIG),
+        code=fingerprint("pipeline.jobs.sensitivity"),
+    shell:
+        "python -m pipeline.jobs sensitivity --spec {params.spec:q} --critical {input.critical} --rates {input.rates}"
         " --output {output} --log {log}"
 
 

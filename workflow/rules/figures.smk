@@ -11,12 +11,20 @@ FITTED_SIZES = {**SIZES, "fits": rules.scaling_fits.output[0]}
 # Of each figure, the tables that its module reads, by the names of its options.
 FIGURE_TABLES = {
     "critical_sample_size": FITTED_SIZES,
+    "laws": {
+        "verdicts": rules.law_fits.output.verdicts,
+        "fits": rules.law_fits.output.fits,
+        "points": rules.law_fits.output.sizes,
+        "curves": rules.law_fits.output.curves,
+        "critical": rules.critical_sample_size.output[0],
+    },
     "success_heatmap": SIZES,
     "learning_curves": {"curves": rules.learning_curves_table.output[0]},
     "functions": FITTED_SIZES,
     "sparsity": SIZES,
     "learners": SIZES,
     "noise": SIZES,
+    "sensitivity": {"sensitivity": rules.sensitivity.output[0]},
     "attention": {
         "attention": rules.attention_table.output[0],
         "critical": rules.critical_sample_size.output[0],
@@ -74,13 +82,16 @@ TRANSITIONS = (
     if CONFIG.online
     else {}
 )
+LEDGER = {"claims": rules.claims.output.json} if CLAIMS else {}
 
 
 rule summary:
     input:
         **TRANSITIONS,
+        **LEDGER,
         critical=rules.critical_sample_size.output[0],
         fits=rules.scaling_fits.output[0],
+        verdicts=rules.law_fits.output.verdicts,
         runs=rules.runs_table.output[0],
     output:
         "results/summary.txt",
@@ -95,8 +106,10 @@ rule summary:
                 "confidence": CONFIG.analysis.confidence,
             }
         ),
-        transitions=" ".join(f"--{name} {path}" for name, path in TRANSITIONS.items()),
+        options=" ".join(
+            f"--{name} {path}" for name, path in (TRANSITIONS | LEDGER).items()
+        ),
         code=fingerprint("pipeline.jobs.summarise"),
     shell:
         "python -m pipeline.jobs summarise --spec {params.spec:q} --critical {input.critical} --fits {input.fits}"
-        " --runs {input.runs} {params.transitions} --output {output} --log {log}"
+        " --verdicts {input.verdicts} --runs {input.runs} {params.options} --output {output} --log {log}"

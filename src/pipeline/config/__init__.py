@@ -4,7 +4,7 @@
 for a value of the paper carries that value's provenance, one of `PROVENANCE`.
 """
 
-from pipeline.config.experiments import NO_TRAINING, Cell, Experiment, Grid
+from pipeline.config.experiments import NO_TRAINING, Adaptive, Cell, CurveAddress, Experiment, Grid
 from pipeline.config.figures import Figure, Figures
 from pipeline.config.learners import (
     FITTED,
@@ -17,8 +17,9 @@ from pipeline.config.learners import (
     Mlp,
     Transformer,
 )
+from pipeline.config.problems import ConfigError, read
 from pipeline.config.protocols import Data, NormBound, Success, Training
-from pipeline.config.reading import ConfigError, load, parse, read, typed
+from pipeline.config.reading import load, parse, typed
 from pipeline.config.root import Analysis, Compute, Config
 from pipeline.config.sections import PROVENANCE, Section
 
@@ -27,12 +28,14 @@ __all__ = [
     "NO_TRAINING",
     "PROVENANCE",
     "TRAINED",
+    "Adaptive",
     "Analysis",
     "Cell",
     "Compute",
     "Config",
     "ConfigError",
     "Consistent",
+    "CurveAddress",
     "Data",
     "DecisionTree",
     "Dropout",

@@ -3,11 +3,13 @@
 from collections.abc import Callable, Iterator, Mapping
 
 from pipeline.baselines.consistent import too_large
-from pipeline.config.experiments import Experiment
-from pipeline.config.figures import Figure, Figures
+from pipeline.config.experiments import CurveAddress, Experiment
+from pipeline.config.factors import factors
+from pipeline.config.figures import Figure, Figures, SensitivityFigure
 from pipeline.config.learners import TRAINED, Consistent, Transformer
 from pipeline.config.protocols import Data, Training
 from pipeline.config.sections import Location, Section
+from pipeline.statistics.ladder import sizes_between
 
 Problems = Iterator[tuple[Location, str]]
 
@@ -16,11 +18,14 @@ def experiment_problems(experiment: Experiment, data: Data, model: Section, trai
     """What does not fit together in an experiment, each at its location below the experiment."""
     if isinstance(model, tuple(TRAINED.values())) != (training is not None):
         yield ("training",), _MISFIT[training is None].format(experiment.model)
+    elif experiment.adaptive and (training is None or training.samples == "fresh"):
+        yield ("adaptive",), _NO_THRESHOLD[training is None].format(experiment.training or experiment.model)
     elif isinstance(model, Consistent):
         yield from _search_problems(experiment)
     elif training is not None:
         yield from ((("training",), problem) for problem in _transformer_problems(experiment, model, training))
         yield from _batch_problems(experiment, training)
+        yield from _size_problems(experiment)
         if training.samples == "fresh" and data.noisy:
             yield (
                 ("data",),
@@ -31,6 +36,12 @@ def experiment_problems(experiment: Experiment, data: Data, model: Section, trai
 _MISFIT = {
     True: "missing; {!r} is trained by steps, so name a training protocol",
     False: "{!r} is fitted without training steps; write training: null",
+}
+
+
+_NO_THRESHOLD = {
+    True: "{!r} is fitted without training steps, so a run costs little; write adaptive: null and a finer grid",
+    False: "{!r} draws fresh samples at every step, so n is no sample size; write adaptive: null",
 }
 
 
@@ -53,6 +64,38 @@ def _batch_problems(experiment: Experiment, training: Training) -> Problems:
                 f"{n} is smaller than batch_size = {training.batch_size} of {experiment.training!r}; "
                 f"use n >= {training.batch_size}",
             )
+    smallest = experiment.adaptive and experiment.adaptive.n_min
+    if smallest and smallest < (training.batch_size or 0):
+        yield (
+            ("adaptive", "n_min"),
+            f"{smallest} is smaller than batch_size = {training.batch_size} of {experiment.training!r}; "
+            f"use n_min >= {training.batch_size}",
+        )
+
+
+def _size_problems(experiment: Experiment) -> Problems:
+    """Whether the sizes of an adaptive round fit between their bounds."""
+    adaptive = experiment.adaptive
+    for curve, cells in experiment.curves().items() if adaptive else ():
+        low, high = adaptive.bounds([cell.n for cell in cells])
+        if (found := len(sizes_between(low, high))) < adaptive.sizes:
+            yield (
+                ("adaptive", "sizes"),
+                f"k = {curve.k}, T = {curve.T}: {adaptive.sizes} sizes are more than the {found} from n = {low} to "
+                f"{high}; use fewer, or set n_min and n_max further apart",
+            )
+
+
+def overlap_problems(experiments: Mapping[str, Experiment]) -> Problems:
+    """Adaptive runs that two experiments would choose, each for itself, at their location below the experiments."""
+    owners: dict[CurveAddress, str] = {}
+    for name, experiment in experiments.items():
+        for curve in experiment.curves() if experiment.adaptive else ():
+            if (owner := owners.setdefault(curve, name)) != name:
+                yield (
+                    (name, "adaptive"),
+                    f"k = {curve.k}, T = {curve.T} of the same learner is adaptive in {owner!r}; leave it out of one",
+                )
 
 
 def _search_problems(experiment: Experiment) -> Problems:
@@ -75,9 +118,38 @@ def figure_problems(
                     yield (key, "experiments", index), problem.format(repr(name))
 
 
+def sensitivity_problems(
+    figure: SensitivityFigure,
+    experiments: Mapping[str, Experiment],
+    data: Mapping[str, Data],
+    models: Mapping[str, Section],
+    training: Mapping[str, Training],
+) -> Problems:
+    """Why experiments are no variants of a base, each at its location below the figure."""
+    base = experiments[figure.base]
+    if not base.enabled:
+        yield ("base",), f"{figure.base!r} is off; write enabled: true in it, or leave the figure out"
+    if problem := _fixed_samples(base, training.get(base.training)):
+        yield ("base",), problem.format(repr(figure.base))
+    for index, name in enumerate(figure.experiments):
+        found = [one.factor for one in factors(experiments[name], base, data, models, training)]
+        if (experiments[name].function, _axis(experiments[name], "k")) != (base.function, _axis(base, "k")):
+            yield ("experiments", index), f"{name!r} has another function or k than {figure.base!r}; use the same"
+        elif not _axis(experiments[name], "T") & _axis(base, "T"):
+            yield ("experiments", index), f"{name!r} has no T in common with {figure.base!r}; add one"
+        elif len(found) != 1:
+            differs = " and ".join(found) or "nothing"
+            yield ("experiments", index), f"{name!r} differs from {figure.base!r} in {differs}; change one setting"
+
+
+def _axis(experiment: Experiment, axis: str) -> set[int]:
+    """All values of k, T or n of an experiment."""
+    return {value for _, grid in experiment.located_grids() for value in getattr(grid, axis)}
+
+
 def _one(axis: str) -> Callable[[Experiment, Training | None], str | None]:
     def check(experiment: Experiment, training: Training | None) -> str | None:
-        count = len({value for _, grid in experiment.located_grids() for value in getattr(grid, axis)})
+        count = len(_axis(experiment, axis))
         return f"{{}} has {count} values of {axis}; use an experiment with one" if count > 1 else None
 
     return check

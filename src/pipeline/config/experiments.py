@@ -1,6 +1,6 @@
 """The experiments: what is learned by which learner, on which grid of cells."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import combinations, product
 from typing import Annotated, NamedTuple
 
@@ -42,6 +42,31 @@ class Cell(NamedTuple):
     n: int
 
 
+class CurveAddress(NamedTuple):
+    """What the cells of one curve of success rates share: everything but n."""
+
+    function: str
+    data: str
+    model: str
+    training: str
+    k: int
+    T: int
+
+
+class Adaptive(Section):
+    """Further runs of every (k, T) at sizes near its threshold, in rounds; the grid is the first, coarse pass."""
+
+    rounds: Count = setting(4, "ours", "Rounds; each chooses its sizes by the runs of the grid and of earlier rounds.")
+    sizes: Count = setting(3, "ours", "Numbers of training samples in a round.")
+    seeds: Count = setting(10, "ours", "Runs of each of them; their seeds follow those of earlier runs at the same n.")
+    n_min: Count | None = setting(None, "ours", "The smallest n that may be chosen; null: the smallest of the grid.")
+    n_max: Count | None = setting(None, "ours", "The largest n that may be chosen; null: the largest of the grid.")
+
+    def bounds(self, sizes: Collection[int]) -> tuple[int, int]:
+        """The smallest and the largest n that may be chosen, given the sizes of the grid."""
+        return self.n_min or min(sizes), self.n_max or max(sizes)
+
+
 class Experiment(Section):
     """One Boolean function learned by one model on a grid of cells."""
 
@@ -56,6 +81,9 @@ class Experiment(Section):
     grid: Grid = Field(Grid(), description="The cells.")
     more_grids: Annotated[tuple[Grid, ...], Field(strict=False)] = Field(
         (), description="Further cells, where other T need other n; no cell twice."
+    )
+    adaptive: Adaptive | None = Field(
+        None, description="Further runs near the threshold; null: none. For runs that are trained on fixed samples."
     )
     enabled: bool = Field(True, description="false: the experiment is off, as if it were not there.")
 
@@ -96,3 +124,10 @@ class Experiment(Section):
         names = (self.function, self.data, self.model, self.training or NO_TRAINING)
         grids = (grid for _, grid in self.located_grids())
         return {Cell(*names, *numbers): grid.seeds for grid in grids for numbers in product(grid.k, grid.T, grid.n)}
+
+    def curves(self) -> dict[CurveAddress, dict[Cell, int]]:
+        """The cells of each curve with their numbers of runs."""
+        curves: dict[CurveAddress, dict[Cell, int]] = {}
+        for cell, seeds in self.cells().items():
+            curves.setdefault(CurveAddress(*cell[:-1]), {})[cell] = seeds
+        return curves

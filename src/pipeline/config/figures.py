@@ -54,6 +54,19 @@ class ProgressFigure(OnlineFigure):
     needs = ("fresh_samples", "progress")
 
 
+class SensitivityFigure(SampleSizeFigure):
+    """Critical sample sizes of variants of one setting."""
+
+    needs = ("fixed_samples", "one_k")
+
+    base: Annotated[str, name_of("experiment")] = Field(
+        description="Name of the experiment that they are compared with."
+    )
+    experiments: ListOf[Annotated[str, name_of("experiment")]] = Field(
+        description="Names of the variants; each differs from the base in one setting of its data, model or training."
+    )
+
+
 class AttentionFigure(SampleSizeFigure):
     """Attention of all runs."""
 
@@ -72,6 +85,9 @@ class Figures(Section):
     critical_sample_size: CriticalSampleSizeFigure | None = Field(
         None, description="Critical sample size against T, beside the paper's."
     )
+    laws: SampleSizeFigure | None = Field(
+        None, description="Laws of the critical sample size beyond the data, and the evidence for each."
+    )
     success_heatmap: SampleSizeFigure | None = Field(None, description="Success rate over T and n.")
     learning_curves: LearningCurvesFigure | None = Field(
         None, description="Loss and holdout accuracy over steps; for experiments with one k and T and no early stops."
@@ -84,6 +100,9 @@ class Figures(Section):
         None, description="Critical sample size against T, all learners of a function in a panel."
     )
     noise: SampleSizeFigure | None = Field(None, description="Critical sample size against the rate of noise.")
+    sensitivity: SensitivityFigure | None = Field(
+        None, description="How far each change of one setting moves the critical sample size, at each T of the base."
+    )
     attention: AttentionFigure | None = Field(
         None, description="Attention on the support against n; for experiments that record attention."
     )
@@ -96,3 +115,10 @@ class Figures(Section):
     progress: ProgressFigure | None = Field(
         None, description="Hidden progress over steps; for experiments on fresh samples that record progress."
     )
+    representation: bool = Field(
+        False, description="Norms of constructed heads and the width they take, if `theory.representation` is on."
+    )
+    capacity: bool = Field(
+        False, description="Capacity bounds and observed gaps, if `theory.representation` and `theory.heads` are on."
+    )
+    basin: bool = Field(False, description="Training from constructed heads, if `theory.basin` is on.")

@@ -9,12 +9,13 @@ from typing import Any, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from pipeline.blocks import cut
-from pipeline.config.conditions import experiment_problems, figure_problems
-from pipeline.config.experiments import NO_TRAINING, Cell, Experiment
+from pipeline.config.conditions import experiment_problems, figure_problems, overlap_problems, sensitivity_problems
+from pipeline.config.experiments import NO_TRAINING, Cell, CurveAddress, Experiment
 from pipeline.config.figures import Figures
 from pipeline.config.learners import Model, Transformer
 from pipeline.config.protocols import Data, Training
 from pipeline.config.sections import Count, Name, Section, Share, reject, setting
+from pipeline.config.theory import Theory, theory_problems
 
 MAX_JOBS = 100_000  # of an experiment; Snakemake needs minutes to plan as many
 
@@ -50,9 +51,14 @@ class Config(Section):
         {"adam": Training()}, min_length=1, description="Training protocols by name."
     )
     experiments: dict[Name, Experiment] = Field(min_length=1, description="Experiments by name.")
+    theory: Theory | None = Field(None, description="The paper's theorem as experiments; null: off.")
     analysis: Analysis = Field(Analysis(), description="From runs to critical sample sizes.")
     figures: Figures = Field(Figures(), description="The figures and the experiments they show.")
     compute: Compute = Field(Compute(), description="How runs are computed.")
+    claims: str | None = Field(
+        "config/claims.yaml",
+        description="File with the claims to decide (docs/claims.md), relative to the project's folder; null: none.",
+    )
 
     @field_validator("training")
     @classmethod
@@ -73,15 +79,28 @@ class Config(Section):
                     one, data[one.data], models[one.model], one.training and training[one.training]
                 )
             )
-        if not any(experiment.enabled for experiment in experiments.values()):
+        enabled = {name: one for name, one in experiments.items() if one.enabled}
+        if not enabled:
             raise ValueError("all are off; write enabled: true in at least one")
+        reject(overlap_problems(enabled))
         return experiments
+
+    @field_validator("theory")
+    @classmethod
+    def _theory_fits(cls, theory: Theory | None, info: ValidationInfo) -> Theory | None:
+        if theory and {"models", "training"} <= info.data.keys():
+            reject(theory_problems(theory, info.data["models"], info.data["training"]))
+        return theory
 
     @field_validator("figures")
     @classmethod
     def _figures_can_be_drawn(cls, figures: Figures, info: ValidationInfo) -> Figures:
         if {"training", "experiments"} <= info.data.keys():
             reject(figure_problems(figures, info.data["experiments"], info.data["training"]))
+        sections = ("experiments", "data", "models", "training")
+        if figures.sensitivity and info.data.keys() >= set(sections):
+            found = sensitivity_problems(figures.sensitivity, *(info.data[key] for key in sections))
+            reject((("sensitivity", *location), problem) for location, problem in found)
         return figures
 
     @model_validator(mode="after")
@@ -109,6 +128,11 @@ class Config(Section):
     def offline(self) -> dict[str, Experiment]:
         """The other experiments that are on: they have critical sample sizes."""
         return {name: one for name, one in self.enabled.items() if name not in self.online}
+
+    @cached_property
+    def adaptive(self) -> dict[CurveAddress, Experiment]:
+        """Of each curve that gets adaptive rounds, the experiment that asks for them."""
+        return {curve: one for one in self.enabled.values() if one.adaptive for curve in one.curves()}
 
     def recording(self, what: Literal["attention", "progress"]) -> dict[str, Experiment]:
         """The experiments that are on and record something, by name."""

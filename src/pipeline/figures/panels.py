@@ -29,7 +29,7 @@ def by_length(points: pd.DataFrame, x: str, panel: list[str]) -> pd.DataFrame:
     several = points.groupby([*panel, "T"])[x].transform("nunique") > 1
     points = (points[several] if several.any() else points).sort_values("T", kind="stable")
     lengths = points["T"].unique()
-    colours = dict(zip(lengths, _sequence(len(lengths)), strict=True))
+    colours = dict(zip(lengths, colours_in_sequence(len(lengths)), strict=True))
     return _series(points, "T = " + points["T"].astype(str), points["T"].map(colours))
 
 
@@ -39,7 +39,7 @@ def _series(points: pd.DataFrame, names: pd.Series, colours: pd.Series) -> pd.Da
     return points.assign(**looks)[points["mark"] != SMALLEST]
 
 
-def _sequence(count: int) -> list[str]:
+def colours_in_sequence(count: int) -> list[str]:
     """Colours from dark to light, evenly between those of ``SEQUENCE``."""
     channels = np.array([[int(colour[at : at + 2], 16) for at in (1, 3, 5)] for colour in SEQUENCE]).T
     places = np.linspace(0, len(SEQUENCE) - 1, count) if count > 1 else [1]

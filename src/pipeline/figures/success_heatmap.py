@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 
 from pipeline.figures import style
+from pipeline.figures.sizes import along, ladder
 from pipeline.figures.style import SERIES
 
-CELL_WIDTH, CELL_HEIGHT = 44, 22
-MIN_WIDTH, MIN_HEIGHT = 360, 220
+COLUMN_WIDTH, MIN_WIDTH, HEIGHT = 44, 360, 440
+ALONE = 0.2  # the height of a size without neighbours, in ln n
 
 _TITLE = "Success rate"
 _NOTE = "White line: critical sample size, where it lies within the grid. Grey: no runs."
@@ -19,8 +20,9 @@ _NOTE = "White line: critical sample size, where it lies within the grid. Grey: 
 def chart(rates: pd.DataFrame, critical: pd.DataFrame) -> alt.LayerChart | alt.VConcatChart:
     """Draws the success rate of every (T, n) as a coloured cell, a panel for each experiment, function, model and k.
 
-    A white line across a column marks n_critical, placed between the two sizes of the grid that enclose it. A T
-    whose critical size lies outside its grid has none.
+    The axis of n is logarithmic, and a cell reaches halfway to the neighbouring sizes of its T: they may be unequally
+    spaced, and others at another T. A white line across a column marks n_critical; a T whose critical size lies outside
+    its grid has none.
 
     Args:
         rates: experiment, function, model, k, T, n, trials, successes, rate, ci_low and ci_high.
@@ -44,30 +46,33 @@ def chart(rates: pd.DataFrame, critical: pd.DataFrame) -> alt.LayerChart | alt.V
 
 def _panel(rates: pd.DataFrame, critical: pd.DataFrame) -> alt.LayerChart:
     """The cells of one panel and the critical sizes upon them."""
-    sizes = np.sort(rates["n"].unique())
+    tiles = _tiles(rates)
+    ends = [tiles["low"].min(), tiles["high"].max()]
+    axis = alt.Axis(values=ladder(*ends, (1, 2, 5)), format="d", grid=False)
+    scale = alt.Scale(type="log", nice=False, domain=ends)
     x = alt.X("T:O", title="Context length T", axis=alt.Axis(labelAngle=0, labelOverlap=True))
-    y = alt.Y("n:O", title="Sample size n", sort="descending", axis=alt.Axis(labelOverlap=True))
+    y = alt.Y("low:Q", title="Sample size n (log scale)", scale=scale, axis=axis)
     colour = alt.Color("rate:Q", title="Success rate", scale=alt.Scale(scheme="viridis", domain=[0, 1]))
     interval = [alt.Tooltip(f"{field}:Q", format=".2f") for field in ("rate", "ci_low", "ci_high")]
-    cells = (
-        alt.Chart(rates).mark_rect().encode(x, y, colour, tooltip=["T:O", "n:O", "successes:Q", "trials:Q", *interval])
-    )
-    # The grid's sizes are equally high rows, so a size between two of them lies on a scale of rows, not of samples.
-    placed = critical.assign(row=np.interp(critical["n_critical"], sizes, np.arange(len(sizes))))
-    rows = alt.Y("row:Q", axis=None, scale=alt.Scale(domain=[-0.5, len(sizes) - 0.5], nice=False, zero=False))
+    tooltip = ["T:O", "n:Q", "successes:Q", "trials:Q", *interval]
+    cells = alt.Chart(tiles).mark_rect().encode(x, y, alt.Y2("high"), colour, tooltip=tooltip)
     size = [alt.Tooltip(f"{field}:Q", format=".1f") for field in ("n_critical", "ci_low", "ci_high")]
     lines = (
-        alt.Chart(placed)
+        alt.Chart(critical)
         .mark_tick(color="white", stroke="black", strokeWidth=1, thickness=5, opacity=1)
-        .encode(x, rows, tooltip=["T:O", *size])
+        .encode(x, along(y, "n_critical"), tooltip=["T:O", *size])
     )
-    width = max(MIN_WIDTH, CELL_WIDTH * rates["T"].nunique())
-    height = max(MIN_HEIGHT, CELL_HEIGHT * len(sizes))
-    return (
-        alt.layer(cells, lines)
-        .resolve_scale(y="independent")
-        .properties(width=width, height=height, view=alt.ViewBackground(fill=style.GRID))
-    )
+    width = max(MIN_WIDTH, COLUMN_WIDTH * rates["T"].nunique())
+    return alt.layer(cells, lines).properties(width=width, height=HEIGHT, view=alt.ViewBackground(fill=style.GRID))
+
+
+def _tiles(rates: pd.DataFrame) -> pd.DataFrame:
+    """The cells with the ends ``low`` and ``high`` of their column's part: halfway to the neighbours in ln n."""
+    rates = rates.sort_values(["T", "n"])
+    ln_n = np.log(rates["n"])
+    below, above = ln_n.groupby(rates["T"]).diff(), -ln_n.groupby(rates["T"]).diff(-1)
+    below, above = below.fillna(above).fillna(ALONE), above.fillna(below).fillna(ALONE)
+    return rates.assign(low=np.exp(ln_n - below / 2), high=np.exp(ln_n + above / 2))
 
 
 def main(argv: Sequence[str] | None = None) -> None:

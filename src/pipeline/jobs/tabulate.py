@@ -14,5 +14,6 @@ if __name__ == "__main__":
         "attention": attention,
         "attention_maps": attention_maps,
     }
-    given = arguments.parse(__doc__, "output", table={"choices": tables}, files={"type": Path, "nargs": "+"})
-    write_frame(tables[given.table](given.files, given.spec), given.output)
+    files = {name: {"type": Path, "nargs": "*"} for name in ("files", "adaptive")}
+    given = arguments.parse(__doc__, "output", table={"choices": tables}, **files)
+    write_frame(tables[given.table](given.files, given.spec, given.adaptive), given.output)

@@ -17,15 +17,15 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=Path("results"))
     parser.add_argument("--template", choices=TEMPLATES, default="icml")
     given = parser.parse_args()
-    specifications = sorted(given.results.glob("figures/*.vl.json"))
-    if not specifications:
+    pages = sorted(given.results.glob("figures/*.html"))
+    if not pages:
         raise SystemExit(f"{given.results}/figures holds no figures; run snakemake first")
     folder = given.results / "paper_ready" / given.template
     folder.mkdir(parents=True, exist_ok=True)
-    for specification in specifications:
-        size = render(specification, TEMPLATES[given.template], folder)
+    for page in pages:
+        size = render(page, TEMPLATES[given.template], folder)
         note = "; small: show fewer panels" if size < SMALL else ""
-        print(f"{specification.name.removesuffix('.vl.json')}: labels of {size:.1f} pt{note}")
+        print(f"{page.stem}: labels of {size:.1f} pt{note}")
     critical = read_frame(given.results / "tables/critical_sample_size.parquet")
     for experiment, rows in critical.groupby("experiment"):
         (folder / f"critical_sample_size_{experiment}.tex").write_text(critical_sizes(rows), encoding="utf-8")

@@ -18,24 +18,24 @@ from pipeline.paper_ready.templates import Template
 LABEL = 8.0  # points, the size of the templates' captions or one less
 LABEL_PIXELS = 14  # of the labels in a figure, pipeline.figures.style
 POINTS = 72  # of an inch
+SPECIFICATION = re.compile(r"^ *(?:const|let|var) spec = (\{.*\});$", re.MULTILINE)  # in the pages that Altair saves
 PANELS = ("hconcat", "vconcat", "concat", "facet", "repeat")
 
 Spec = dict[str, Any]
 
 
-def render(specification: Path, template: Template, folder: Path) -> float:
+def render(page: Path, template: Template, folder: Path) -> float:
     """Writes ``<name>.svg``, ``<name>.pdf`` and the figure's data as CSV.
 
     Args:
-        specification: ``<name>.vl.json``.
+        page: ``<name>.html``, which holds the figure's Vega-Lite specification.
         template: whose widths and font.
         folder: where they go; it exists.
 
     Returns:
         The size of the labels, in points.
     """
-    name = specification.name.removesuffix(".vl.json")
-    spec = json.loads(specification.read_text(encoding="utf-8"))
+    name, spec = page.stem, json.loads(SPECIFICATION.search(page.read_text(encoding="utf-8"))[1])
     fitted, width = fit(spec, template)
     svg = vl_convert.vegalite_to_svg(fitted)
     size = [float(re.search(rf'{side}="([\d.]+)"', svg)[1]) for side in ("width", "height")]

@@ -99,8 +99,11 @@ def bootstrap_critical_sizes(rates: pd.DataFrame, share: float, bootstrap: int) 
 
 
 @dataclass(frozen=True)
-class _Curve:
-    """One curve of success counts: G sample sizes in ascending order, and the share that defines the critical one."""
+class Curve:
+    """One curve of success counts: G sample sizes in ascending order, and the share that defines the critical one.
+
+    The trials may differ from size to size.
+    """
 
     address: dict[str, str | int]
     n: np.ndarray
@@ -111,13 +114,13 @@ class _Curve:
     @cached_property
     def coefficients(self) -> tuple[float, float]:
         """Intercept and slope of the fitted curve in ln n."""
-        intercepts, slopes = firth_fit(np.log(self.n), self.successes[None], self.trials)
+        intercepts, slopes = self._fit(self.successes[None])
         return intercepts[0], slopes[0]
 
     @cached_property
     def size(self) -> float:
         """The critical size; 0 or infinity if it lies below or above the grid."""
-        return self.sizes(self.successes[None])[0]
+        return self._crossings(self.successes[None], *np.array(self.coefficients)[:, None])[0]
 
     @property
     def side(self) -> str:
@@ -126,8 +129,14 @@ class _Curve:
 
     def sizes(self, successes: np.ndarray) -> np.ndarray:
         """The critical sizes [B] of the tables of counts [B, G]; 0 or infinity if below or above the grid."""
+        return self._crossings(successes, *self._fit(successes))
+
+    def _fit(self, successes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return firth_fit(np.log(self.n), successes, self.trials)
+
+    def _crossings(self, successes: np.ndarray, intercept: np.ndarray, slope: np.ndarray) -> np.ndarray:
+        """The critical sizes [B] of tables of counts [B, G] by their fitted intercepts [B] and slopes [B]."""
         ln_n, target = np.log(self.n), logit(self.share)
-        intercept, slope = firth_fit(ln_n, successes, self.trials)
         first, last = intercept + slope * ln_n[0], intercept + slope * ln_n[-1]
         bracketed = (first < target) & (target <= last)
         crossing = np.divide(target - intercept, slope, out=np.zeros_like(slope), where=bracketed)
@@ -139,16 +148,16 @@ class _Curve:
         )
 
 
-def _curves(rates: pd.DataFrame, share: float) -> Iterator[_Curve]:
+def _curves(rates: pd.DataFrame, share: float) -> Iterator[Curve]:
     """The curves of the table, sorted."""
     if not 0 < share < 1:
         raise ValueError(f"share must be in (0, 1), not {share}")
     for address, cells in rates.sort_values("n").groupby(CURVE):
         counts = (cells[column].to_numpy() for column in ["n", "successes", "trials"])
-        yield _Curve(dict(zip(CURVE, address, strict=True)), *counts, share)
+        yield Curve(dict(zip(CURVE, address, strict=True)), *counts, share)
 
 
-def _estimates(curve: _Curve, confidence: float, bootstrap: int) -> dict:
+def _estimates(curve: Curve, confidence: float, bootstrap: int) -> dict:
     """The columns ``ESTIMATES`` of one curve."""
     reaching = curve.n[curve.successes / curve.trials >= curve.share]
     censored = curve.side != ""
@@ -158,7 +167,7 @@ def _estimates(curve: _Curve, confidence: float, bootstrap: int) -> dict:
     return dict(zip(ESTIMATES, [size, *interval, n_grid, censored, curve.side, curve.coefficients[1]], strict=True))
 
 
-def _interval(curve: _Curve, confidence: float, bootstrap: int) -> tuple[float, float]:
+def _interval(curve: Curve, confidence: float, bootstrap: int) -> tuple[float, float]:
     """The interval of a critical size within the grid; NaN for an end at the grid's end."""
     ends = np.quantile(_replicates(curve, bootstrap), [(1 - confidence) / 2, (1 + confidence) / 2])
     low, high = np.where((curve.n[0] < ends) & (ends < curve.n[-1]), ends, np.nan)
@@ -169,7 +178,7 @@ def _interval(curve: _Curve, confidence: float, bootstrap: int) -> tuple[float, 
     return low, high
 
 
-def _replicates(curve: _Curve, bootstrap: int) -> np.ndarray:
+def _replicates(curve: Curve, bootstrap: int) -> np.ndarray:
     """Critical sizes [bootstrap] of counts drawn from the fitted curve, clipped to the grid."""
     intercept, slope = curve.coefficients
     cells = zip(curve.n, expit(intercept + slope * np.log(curve.n)), curve.trials, strict=True)

@@ -9,9 +9,9 @@ beside the steps, which is at short contexts first, medians come out too late an
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binom
 
 from pipeline.statistics.censored_regression import NoSpreadError, fit, slope_interval
+from pipeline.statistics.medians import median_interval
 
 FAMILY = ["experiment", "function", "model", "k"]
 CELL = [*FAMILY, "T", "n"]
@@ -23,8 +23,7 @@ COUNTS = ["runs", "censored_runs", "points"]
 def transitions(runs: pd.DataFrame, confidence: float) -> pd.DataFrame:
     """The median step of the transition in every cell.
 
-    The interval is that between two order statistics, free of any assumption on the distribution: the number of runs
-    below the true median is binomial. It covers at least as often as it says.
+    The interval is that of :func:`pipeline.statistics.medians.median_interval`.
 
     Args:
         runs: one row per run of online experiments, with the columns of ``CELL``, ``success_step`` (null if the run
@@ -43,8 +42,6 @@ def transitions(runs: pd.DataFrame, confidence: float) -> pd.DataFrame:
     Raises:
         ValueError: confidence is not in (0, 1).
     """
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence must be in (0, 1), not {confidence}")
     rows = [
         dict(zip(CELL, cell, strict=True)) | _median(own["success_step"], confidence)
         for cell, own in runs.groupby(CELL)
@@ -55,13 +52,10 @@ def transitions(runs: pd.DataFrame, confidence: float) -> pd.DataFrame:
 
 def _median(success_steps: pd.Series, confidence: float) -> dict:
     """The columns ``ESTIMATES`` of one cell."""
-    ordered = np.sort(success_steps.astype("Float64").fillna(np.inf).to_numpy(float))
-    count = len(ordered)
-    first = int(binom.ppf((1 - confidence) / 2, count, 0.5))  # the interval's lower end is the first-th smallest
-    values = np.median(ordered), *((ordered[first - 1], ordered[count - first]) if first else (np.inf, np.inf))
-    median, low, high = (value if np.isfinite(value) else np.nan for value in values)
-    reached = int(np.isfinite(ordered).sum())
-    return dict(zip(ESTIMATES, [count, reached, median, low, high, np.isnan(median)], strict=True))
+    steps = success_steps.astype("Float64").fillna(np.inf).to_numpy(float)
+    median, low, high = (value if np.isfinite(value) else np.nan for value in median_interval(steps, confidence))
+    reached = int(np.isfinite(steps).sum())
+    return dict(zip(ESTIMATES, [len(steps), reached, median, low, high, np.isnan(median)], strict=True))
 
 
 def transition_fits(runs: pd.DataFrame, confidence: float) -> pd.DataFrame:

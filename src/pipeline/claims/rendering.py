@@ -1,0 +1,45 @@
+"""The ledger as Markdown."""
+
+from collections.abc import Iterable, Iterator
+
+from pipeline.claims.ledger import Entry
+
+PREAMBLE = """\
+# Claims and what the runs say
+
+Each claim is decided by a rule that is code, from the tables of this run of the workflow. It is undecided if the
+intervals leave it open or the runs are too few.
+"""
+
+
+def markdown(entries: list[Entry]) -> str:
+    """The ledger as a page: a line for each claim, then a section for each."""
+    lines = [PREAMBLE, "| claim | provenance | verdict |", "|---|---|---|"]
+    lines += [f"| [{one['statement']}](#{one['id']}) | {one['provenance']} | **{one['verdict']}** |" for one in entries]
+    return "\n".join([*lines, *(line for one in entries for line in _section(one))]) + "\n"
+
+
+def _section(entry: Entry) -> Iterator[str]:
+    runs = entry["runs"]
+    yield from ("", f"## {entry['id']}", "", entry["statement"], "")
+    yield f"- **{entry['verdict'].capitalize()}:** {entry['reason']}."
+    yield f"- Source: {entry['source']} ({entry['provenance']})."
+    yield f"- Rule `{entry['rule']}`. {entry['criterion']}"
+    yield f"- Runs: {runs['count']} of {_list(runs['experiments'])}, through {_list(runs['tables'])}."
+    yield from (f"  `{pattern}`" for pattern in runs["files"])
+    if entry["numbers"]:
+        yield from ("", "| number | value | interval |", "|---|---|---|")
+    for one in entry["numbers"]:
+        yield f"| {one['name']} | {_text(one['value'], 'not known')} | {_interval(one['low'], one['high'])} |"
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return "" if low is None and high is None else f"[{_text(low, 'open')}, {_text(high, 'open')}]"
+
+
+def _text(number: float | None, missing: str) -> str:
+    return missing if number is None else f"{number:.4g}"

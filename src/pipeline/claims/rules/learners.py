@@ -1,0 +1,59 @@
+"""The learners beside each other, on the same samples at the same context lengths."""
+
+from pipeline.claims.evidence import Evidence, Series, require_count, require_span
+from pipeline.claims.rule import rule
+from pipeline.claims.rules.growth import Span
+from pipeline.claims.sizes import TABLES, critical_sizes
+from pipeline.claims.verdicts import Estimate, Finding, Part, conclude, ratio
+from pipeline.config.sections import Count, ListOf
+
+
+@rule(
+    *TABLES,
+    criterion="""
+    At each common T the critical size of the other learner over the Transformer's: supported if the interval lies
+    above 1 at all of them, not supported if it lies below 1 at one. Undecided otherwise, with fewer than {contexts}
+    common T, or with fewer than {runs} runs at some T.
+    """,
+)
+def needs_fewer(
+    evidence: Evidence, series: ListOf[Series], than: ListOf[Series], contexts: Count, runs: Count
+) -> Finding:
+    """Whether one learner needs fewer samples than another."""
+    ours, theirs, common = _at_common_lengths(evidence, series, than, runs)
+    require_count(len(common), contexts, "common context lengths")
+    ratios = [ratio(f"ratio of the critical sizes at T = {T}", theirs[T], ours[T]) for T in common]
+    return conclude(Part(one, low=1.0) for one in ratios)
+
+
+@rule(
+    *TABLES,
+    criterion="""
+    The factor by which the other learner's critical size grows from the smallest to the largest common T, over the
+    factor by which the Transformer's does: supported if its interval lies above 1, not supported if it lies below.
+    Undecided otherwise, with a range of common T below a factor of {span:g}, or with fewer than {runs} runs at some
+    T.
+    """,
+)
+def grows_slower(evidence: Evidence, series: ListOf[Series], than: ListOf[Series], span: Span, runs: Count) -> Finding:
+    """Whether one learner's need for samples grows more slowly than another's."""
+    ours, theirs, common = _at_common_lengths(evidence, series, than, runs)
+    require_count(len(common), 2, "common context lengths")
+    require_span(common, span)
+    first, last = common[0], common[-1]
+    own = ratio(f"growth of the Transformer's from T = {first} to {last}", ours[last], ours[first])
+    other = ratio(f"growth of the other's from T = {first} to {last}", theirs[last], theirs[first])
+    quotient = ratio("growth of the other's over the Transformer's", other, own)
+    return conclude([Part(quotient, low=1.0)], own, other)
+
+
+def _at_common_lengths(
+    evidence: Evidence, series: ListOf[Series], than: ListOf[Series], runs: int
+) -> tuple[dict[int, Estimate], dict[int, Estimate], list[int]]:
+    """The critical sizes of two learners by T, and the T that they have in common, ascending."""
+    for part in (*series, *than):
+        evidence.require(part, runs)
+    ours, theirs = (
+        {T: size for part in parts for T, size in critical_sizes(evidence, part).items()} for parts in (series, than)
+    )
+    return ours, theirs, sorted(ours.keys() & theirs.keys())

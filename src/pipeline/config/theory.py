@@ -1,0 +1,132 @@
+"""The section ``theory``: the paper's theorem as experiments of its own."""
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, ValidationInfo
+
+from pipeline.config.learners import Transformer
+from pipeline.config.protocols import Training
+from pipeline.config.sections import Count, ListOf, Location, Section, check_known, name_of
+from pipeline.functions import FUNCTIONS
+
+MAX_SPARSITY = 8  # the general construction takes up to 2^k - 1 hidden units
+
+
+def _known(function: str) -> str:
+    return check_known("function", function, FUNCTIONS)
+
+
+def _long_enough(T: int, info: ValidationInfo) -> int:
+    k = info.data.get("k", 0)
+    largest = k if isinstance(k, int) else max(k)
+    if largest > T:
+        raise ValueError(f"{T} is smaller than k = {largest}; use T >= {largest}")
+    return T
+
+
+def _defined(k: int, info: ValidationInfo) -> int:
+    function = info.data.get("function")
+    if function and (problem := FUNCTIONS[function].check_sparsity(k)):
+        raise ValueError(problem)
+    return k
+
+
+Sparsity = Annotated[int, Field(ge=1, le=MAX_SPARSITY)]
+Length = Annotated[Count, AfterValidator(_long_enough)]
+
+
+class Sweep(Section):
+    """Constructions for every combination of k, T and width."""
+
+    k: ListOf[Sparsity] = Field(description="Sparsities.")
+    T: ListOf[Length] = Field(description="Context lengths, in bits; each at least every k.")
+    width: ListOf[Annotated[int, Field(ge=8)]] = Field(description="Embedding widths, in units.")
+    supports: Count = Field(10, description="Number of random supports for each combination.")
+
+
+class Sweeps(Section):
+    """What the norms grow with, and what width the construction takes."""
+
+    length: Sweep = Field(description="Over T, at one k and width; its AND is what the capacity bounds look at.")
+    sparsity: Sweep = Field(description="Over k, at one T and width.")
+    width: Sweep = Field(description="Over the width, at one k.")
+
+
+class Representation(Section):
+    """Constructed heads: whether they are exact, and their norms."""
+
+    functions: ListOf[Annotated[str, AfterValidator(_known)]] = Field(
+        ("and", "or", "majority", "parity", "junta"),
+        description="The Boolean functions, `and` among them; where one is not defined for a k, it is left out.",
+    )
+    random_inputs: Count = Field(
+        8, description="Random settings of the other bits for each setting of the support, besides all 0 and all 1."
+    )
+    sweeps: Sweeps = Field(description="The sweeps.")
+
+
+class _Trained(Section):
+    """Runs of one function and k; the data and the ordinary start are those of experiments at the same address."""
+
+    data: Annotated[str, name_of("data")] = Field("standard", description="Name of a data protocol.")
+    model: Annotated[str, name_of("model")] = Field("transformer", description="Name of a one-layer Transformer.")
+    training: Annotated[str, name_of("training")] = Field(
+        "adam", description="Name of a training protocol on fixed samples."
+    )
+    seeds: Count = Field(10, description="Number of runs of each cell.")
+
+
+class TrainedHeads(_Trained):
+    """Trained heads beside the constructed ones; every run is trained to the last step."""
+
+    function: Annotated[str, AfterValidator(_known)] = Field("and", description="The Boolean function.")
+    k: Annotated[Count, AfterValidator(_defined)] = Field(3, description="Sparsity.")
+    T: ListOf[Length] = Field((100, 300, 1000), description="Context lengths, in bits.")
+    n: Count = Field(200, description="Number of training samples.")
+
+
+class Basin(_Trained):
+    """Training from the constructed head with noise."""
+
+    function: Literal["and", "or", "majority"] = Field("and", description="The Boolean function, a threshold.")
+    k: Annotated[Sparsity, AfterValidator(_defined)] = Field(3, description="Sparsity.")
+    T: Length = Field(300, description="Context length, in bits.")
+    n: ListOf[Count] = Field((20, 50, 120), description="Numbers of training samples.")
+    noise: ListOf[Annotated[float, Field(ge=0)]] = Field(
+        (0.0, 0.005, 0.01, 0.02, 0.04, 0.08), description="Standard deviations of the noise on weights and embeddings."
+    )
+
+
+class Theory(Section):
+    """The paper's theorem on the computer (docs/theory.md); a part that is null is off."""
+
+    representation: Representation | None = Field(None, description="Constructed heads.")
+    heads: TrainedHeads | None = Field(
+        None, description="Norms of trained heads, and with `representation` the capacity bounds at the norms of both."
+    )
+    basin: Basin | None = Field(None, description="Training from constructed heads.")
+
+
+def theory_problems(
+    theory: Theory, models: Mapping[str, Section], training: Mapping[str, Training]
+) -> Iterator[tuple[Location, str]]:
+    """What does not fit together in the section, each at its location below it."""
+    if theory.representation and "and" not in theory.representation.functions:
+        yield ("representation", "functions"), "'and' is missing, which the capacity bounds look at; add it"
+    for name, part in (("heads", theory.heads), ("basin", theory.basin)):
+        if part:
+            yield from (((name, *at), problem) for at, problem in _run_problems(part, models, training))
+
+
+def _run_problems(
+    part: TrainedHeads | Basin, models: Mapping[str, Section], training: Mapping[str, Training]
+) -> Iterator[tuple[Location, str]]:
+    model, protocol = models[part.model], training[part.training]
+    if not isinstance(model, Transformer) or model.layers > 1 or model.dropout.embedding:
+        yield ("model",), f"{part.model!r} is no one-layer Transformer without embedding dropout; use one"
+    if protocol.samples == "fresh":
+        yield ("training",), f"{part.training!r} draws fresh samples; use a protocol with samples: fixed"
+    smallest = min((part.n,) if isinstance(part.n, int) else part.n)
+    if smallest < (protocol.batch_size or 0):
+        yield ("n",), f"{smallest} is smaller than batch_size = {protocol.batch_size}; use n >= {protocol.batch_size}"

@@ -1,0 +1,78 @@
+"""What the figures of the theory share: their command line, and marks with a line through their means."""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import altair as alt
+import pandas as pd
+
+from pipeline.storage import read_frame
+
+PANEL_WIDTH, PANEL_HEIGHT = 380, 280
+
+
+def parse(
+    description: str, argv: Sequence[str] | None, *tables: str, optional: Sequence[str] = ()
+) -> argparse.Namespace:
+    """The arguments: each table read, an optional one None if it is not given, and ``output_folder``."""
+    parser = argparse.ArgumentParser(description=description)
+    for table in (*tables, *optional):
+        parser.add_argument(f"--{table}", type=_table, required=table in tables, metavar="PARQUET")
+    parser.add_argument("--output-folder", type=Path, required=True, metavar="FOLDER")
+    return parser.parse_args(argv)
+
+
+def _table(path: str) -> pd.DataFrame:
+    return read_frame(Path(path))
+
+
+def looks(series: Mapping[str, tuple[str, str]]) -> dict[type, alt.SchemaBase]:
+    """Colour and shape of each series, in one legend below."""
+    legend = alt.Legend(title=None, orient="bottom", columns=2, labelLimit=420)
+    colours, shapes = ([look[part] for look in series.values()] for part in (0, 1))
+    return {
+        alt.Color: alt.Color("series:N", legend=legend, scale=alt.Scale(domain=list(series), range=colours)),
+        alt.Shape: alt.Shape("series:N", legend=legend, scale=alt.Scale(domain=list(series), range=shapes)),
+    }
+
+
+def points_and_means(
+    points: pd.DataFrame, x: alt.X, y: alt.Y, looks: Mapping[type, alt.SchemaBase], joined: Sequence[str]
+) -> alt.LayerChart:
+    """A mark for each row, and for the joined series a line through the geometric means of equal x.
+
+    Args:
+        points: ``series`` and the fields of the two axes, positive.
+        x: the horizontal axis.
+        y: the vertical axis.
+        looks: from :func:`looks`.
+        joined: the series that are joined.
+    """
+    across, up = (axis["shorthand"].removesuffix(":Q") for axis in (x, y))
+    means = points[points["series"].isin(joined)].groupby(["series", across])[up].agg(_geometric_mean).reset_index()
+    marks = alt.Chart(points).mark_point(size=55, strokeWidth=1.6).encode(x, y, *looks.values())
+    lines = alt.Chart(means).mark_line(strokeWidth=2).encode(x, y, looks[alt.Color])
+    return alt.layer(lines, marks)
+
+
+def _geometric_mean(values: pd.Series) -> float:
+    return float(values.prod() ** (1 / len(values)))
+
+
+def log_axis(
+    field: str, title: str, values: Sequence[float] | None = None, channel: type = alt.X, powers: bool = False
+) -> alt.SchemaBase:
+    """A logarithmic axis.
+
+    Args:
+        field: what it shows.
+        title: its title.
+        values: where its ticks are; by default at powers of ten.
+        channel: the axis.
+        powers: ticks are labelled as powers of ten.
+    """
+    ticks = [10.0**power for power in range(-6, 19)] if values is None else list(values)
+    label = {"labelExpr": "'10^' + format(log(datum.value) / LN10, '.0f')"} if powers else {"format": ",~g"}
+    scale = alt.Scale(type="log", nice=False, padding=12)
+    return channel(f"{field}:Q", title=title, scale=scale, axis=alt.Axis(values=ticks, **label))

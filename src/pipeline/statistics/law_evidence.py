@@ -1,0 +1,214 @@
+"""What the runs of one family say about the law of its critical sample size: fits, intervals, comparisons.
+
+A family is the runs of one (experiment, function, model, k). Its table of cells may have any n at each T and any number
+of runs in each cell.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import chi2
+
+from pipeline.randomness import Stream
+from pipeline.statistics.joint_model import SHAPES, Counts, Model, Shape
+from pipeline.statistics.laws import FREE, LAWS, Law
+from pipeline.statistics.maximum_likelihood import Fits, draw, fit, log_likelihood, refit
+
+HELD_OUT = 4  # one T in so many is held out, the largest, and at least one
+PAIR = {"log": "power", "power": "log"}  # compared in any case
+
+
+@dataclass(frozen=True)
+class Dispersion:
+    """Pearson's statistic of a fit over its expectation, and how to draw tables that spread as much."""
+
+    ratio: float
+    p: float  # how often binomial tables have a statistic at least as large
+    scale: float  # by which log-likelihoods are divided: the ratio where it is significant, otherwise 1
+    correlation: float  # of two runs of a cell that gives this scale
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """One law fitted to a table, with its bootstrap replicates."""
+
+    model: Model
+    parameters: np.ndarray  # [1, size]
+    log_likelihood: float
+    aic: float
+    bic: float
+    dispersion: float  # Pearson's statistic over its degrees of freedom
+    held_out: float  # log-likelihood of the largest T under the fit to the others
+    parametric: np.ndarray  # parameters [B, size] of tables drawn from the fit
+    case: np.ndarray  # of tables of resampled runs
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All of it, for one family.
+
+    ``rejects[R, L]`` is the bootstrap p-value of the law R against L: how often tables drawn from R prefer L, by the
+    ratio of likelihoods, at least as clearly as the table does. Known for L = the best by AIC, and for log and power.
+    """
+
+    counts: Counts
+    shape: Shape
+    free: Fitted
+    laws: dict[str, Fitted]
+    dispersion: Dispersion
+    rejects: dict[tuple[str, str], float]
+    fits_free: dict[str, float]  # p-value of each law's deviance from the free sizes
+
+    def best(self, criterion: str) -> str:
+        """The law that is best by ``aic``, ``bic`` (smallest) or ``held_out`` (largest)."""
+        sign = -1 if criterion == "held_out" else 1
+        return min(self.laws, key=lambda name: sign * getattr(self.laws[name], criterion))
+
+
+def reached(counts: Counts, share: float) -> tuple[np.ndarray, np.ndarray]:
+    """Of each context length, whether some observed rates reach the share, and whether some do not, [number of T]."""
+    high = counts.successes >= share * counts.trials
+    own = np.equal.outer(counts.lengths, counts.T)
+    return (own & high).any(axis=1), (own & ~high).any(axis=1)
+
+
+def bracketed(counts: Counts, share: float) -> np.ndarray:
+    """Of each context length, whether the observed rates lie on both sides of the share, [number of T]."""
+    return np.logical_and(*reached(counts, share))
+
+
+def gather(
+    counts: Counts, share: float, confidence: float, bootstrap: int, address: Mapping[str, str | int]
+) -> Evidence:
+    """Fits and compares the laws.
+
+    Args:
+        counts: the table; at least four of its T should be ``bracketed``.
+        share: the success rate that defines the critical size, in (0, 1).
+        confidence: one minus the level at which overdispersion is found.
+        bootstrap: number of replicates B of each kind.
+        address: names the random streams.
+
+    Raises:
+        RuntimeError: a fit did not converge.
+    """
+    shape = choose_shape(counts, share)
+    models = {name: Model(Law(name, counts.lengths), shape, share) for name in (FREE, *LAWS)}
+    best = {name: fit(model, counts) for name, model in models.items()}
+    streams = {name: Stream("law-bootstrap", law=name, **address) for name in (*models, "case", "dispersion")}
+    dispersion, drawn = overdispersion(
+        models[FREE], best[FREE], counts, 1 - confidence, bootstrap, streams["dispersion"]
+    )
+
+    def tables(name: str) -> np.ndarray:
+        success = models[name].rates(best[name].parameters, counts.T, counts.n)[0][0]
+        return draw(success, counts, dispersion.correlation, streams[name], bootstrap)
+
+    observed = draw(counts.successes / counts.trials, counts, dispersion.correlation, streams["case"], bootstrap)
+    drawn = drawn if dispersion.correlation == 0 else tables(FREE)
+    simulated = {FREE: drawn} | {name: tables(name) for name in LAWS}
+
+    def refits(name: str, tables: np.ndarray) -> Fits:
+        return refit(models[name], counts, tables, best[name].parameters[0])
+
+    own = {name: refits(name, table) for name, table in simulated.items()}
+    fitted = {
+        name: _fitted(models[name], best[name], counts, dispersion.scale, own[name], refits(name, observed))
+        for name in models
+    }
+    free, laws = fitted.pop(FREE), fitted
+    preferred = min(laws, key=lambda name: laws[name].aic)
+    pairs = {(name, preferred) for name in LAWS if name != preferred} | set(PAIR.items())
+    rejects = {}
+    for law, rival in sorted(pairs):
+        ratios = refits(rival, simulated[law]).log_likelihood - own[law].log_likelihood
+        rejects[law, rival] = _p(ratios, laws[rival].log_likelihood - laws[law].log_likelihood)
+    return Evidence(counts, shape, free, laws, dispersion, rejects, _against_free(free, laws, dispersion.scale))
+
+
+def choose_shape(counts: Counts, share: float) -> Shape:
+    """The shape of smallest AIC, with a critical size of its own for every T, so that no law is favoured."""
+
+    def aic(shape: Shape) -> float:
+        model = Model(Law(FREE, counts.lengths), shape, share)
+        return 2 * model.size - 2 * fit(model, counts).log_likelihood[0]
+
+    return min(SHAPES, key=aic)
+
+
+def overdispersion(
+    model: Model, best: Fits, counts: Counts, level: float, bootstrap: int, stream: Stream
+) -> tuple[Dispersion, np.ndarray]:
+    """Compares Pearson's statistic of a fit with that of binomial tables drawn from it and fitted alike.
+
+    Returns:
+        The dispersion, and the tables [bootstrap, G].
+    """
+    success = model.rates(best.parameters, counts.T, counts.n)[0][0]
+    drawn = draw(success, counts, 0.0, stream, bootstrap)
+    refitted = refit(model, counts, drawn, best.parameters[0])
+    reference = pearson(model, refitted.parameters, counts, drawn)
+    statistic = pearson(model, best.parameters, counts, counts.successes[None])[0]
+    ratio, p = statistic / reference.mean(), _p(reference, statistic)
+    several = counts.trials.mean() - 1
+    if p >= level or ratio <= 1 or several <= 0:
+        return Dispersion(ratio, p, 1.0, 0.0), drawn
+    return Dispersion(ratio, p, ratio, min((ratio - 1) / several, 0.9)), drawn
+
+
+def pearson(model: Model, parameters: np.ndarray, counts: Counts, successes: np.ndarray) -> np.ndarray:
+    """Pearson's statistics [B] of tables [B, G] at parameters [B, size]."""
+    success, failure, _ = model.rates(parameters, counts.T, counts.n)
+    variance = np.maximum(counts.trials * success * failure, 1e-12)
+    return ((successes - counts.trials * success) ** 2 / variance).sum(axis=1)
+
+
+def percentiles(values: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray]:
+    """The ends of the central interval of bootstrap replicates [B] or [B, G].
+
+    They are ranks of B + 1, as for one more value of the same kind. NumPy's own rule makes the interval too narrow for
+    few replicates: with 199 it would cover 94 % of further ones instead of 95 %.
+    """
+    low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0, method="weibull")
+    return low, high
+
+
+def held_out(model: Model, counts: Counts) -> float:
+    """The log-likelihood of the largest T, one T in four, under the law and shape fitted to the others."""
+    cut = counts.lengths[-max(1, len(counts.lengths) // HELD_OUT)]
+    last = np.greater_equal(counts.T, cut)
+    small, large = counts.where(~last), counts.where(last)
+    trained = Model(Law(model.law.name, small.lengths), model.shape, model.share)
+    parameters = fit(trained, small).parameters
+    return float(log_likelihood(trained, large, large.successes[None], parameters)[0])
+
+
+def _fitted(model: Model, best: Fits, counts: Counts, scale: float, own: Fits, case: Fits) -> Fitted:
+    """Gathers what is known of one law; the information criteria are those of the quasi-likelihood."""
+    value, runs = best.log_likelihood[0], counts.trials.sum()
+    statistic = pearson(model, best.parameters, counts, counts.successes[None])[0]
+    return Fitted(
+        model=model,
+        parameters=best.parameters,
+        log_likelihood=value,
+        aic=2 * model.size - 2 * value / scale,
+        bic=np.log(runs) * model.size - 2 * value / scale,
+        dispersion=statistic / max(len(counts.n) - model.size, 1),
+        held_out=np.nan if model.law.name == FREE else held_out(model, counts),
+        parametric=own.parameters,
+        case=case.parameters,
+    )
+
+
+def _against_free(free: Fitted, laws: Mapping[str, Fitted], scale: float) -> dict[str, float]:
+    """The p-value of each law's deviance from the free sizes, which have all its parameters and more."""
+    return {
+        name: float(chi2.sf(2 * (free.log_likelihood - one.log_likelihood) / scale, free.model.size - one.model.size))
+        for name, one in laws.items()
+    }
+
+
+def _p(reference: np.ndarray, statistic: float) -> float:
+    """The share of values at least as large as the statistic, which counts itself, so it is never 0."""
+    return float((1 + (reference >= statistic - 1e-6).sum()) / (1 + len(reference)))

@@ -1,0 +1,67 @@
+"""How the tables' norms and bounds grow: fitted laws, by least squares, for the claims and the docs."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from pipeline.theory.names import CONSTRUCTED, COUNTING, FORMULA, NORMS
+
+
+class Law(NamedTuple):
+    """A fitted straight line.
+
+    Attributes:
+        slope: of the line.
+        intercept: its value at 0.
+        r_squared: the share of the variance that it explains.
+    """
+
+    slope: float
+    intercept: float
+    r_squared: float
+
+
+def line(x: np.ndarray, y: np.ndarray) -> Law:
+    """The least-squares line through points of at least two different x."""
+    slope, intercept = np.polyfit(x, y, 1)
+    residual = y - slope * x - intercept
+    return Law(float(slope), float(intercept), 1 - float((residual**2).sum() / ((y - y.mean()) ** 2).sum()))
+
+
+def query_key_in_log_T(constructed: pd.DataFrame, function: str = "and") -> Law:
+    """‖W_QK‖_F = slope · ln T + intercept over the sweep ``length`` of the table representation."""
+    own = _existing(constructed, "length", function)
+    return line(np.log(own["T"]), own["qk_frobenius"])
+
+
+def readout_in_k(constructed: pd.DataFrame, function: str) -> dict[str, Law]:
+    """Two laws of the readout's norm over the k >= 2 of the sweep ``sparsity``, fitted to its logarithm.
+
+    Of a random function those draws are left out that happen to be symmetric.
+
+    Returns:
+        ``power``: slope is the exponent of k. ``exponential``: slope is the number of doublings for each bit.
+    """
+    own = _existing(constructed, "sparsity", function).query("k >= 2")
+    own = own[own["symmetric"].astype(bool) == own["symmetric"].all()]
+    norms = np.log2(own["readout_frobenius"])
+    return {"power": line(np.log2(own["k"]), norms), "exponential": line(own["k"].astype(float), norms)}
+
+
+def samples_in_T(bounds: pd.DataFrame) -> dict[str, float]:
+    """The exponents of T in the samples that the bounds ask for, from the table capacity, over its range of T.
+
+    Returns:
+        ``norms``: at the norms of constructed heads; ``parameters``: by their number.
+    """
+    by_bound = bounds.set_index(["bound", "source"]).sort_index()
+    rows = {
+        name: by_bound.loc[key] for name, key in (("norms", (NORMS, CONSTRUCTED)), ("parameters", (COUNTING, FORMULA)))
+    }
+    return {name: line(np.log(own["T"]), np.log(own["samples"])).slope for name, own in rows.items()}
+
+
+def _existing(constructed: pd.DataFrame, sweep: str, function: str) -> pd.DataFrame:
+    chosen = (constructed["sweep"] == sweep) & (constructed["function"] == function) & constructed["feasible"]
+    return constructed[chosen]

@@ -1,0 +1,91 @@
+"""Trained heads: their norms beside the constructed ones, and what the capacity bounds need of a run."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from pipeline.bits import PackedBits
+from pipeline.datasets import Address, TrainingSet
+from pipeline.engine.attention import attend
+from pipeline.engine.models import build_model
+from pipeline.engine.parameters import ParameterStack
+from pipeline.engine.protocol import Protocol, Success
+from pipeline.engine.training import Training
+from pipeline.engine.transformer import Transformer
+from pipeline.jobs.train import begin
+from pipeline.reference import one_run
+from pipeline.theory.cells import Cell
+from pipeline.theory.norms import head_norms, readout_norms
+from pipeline.theory.readout import logits_of, slopes
+
+NEVER = Success(accuracy=2.0, when="any")  # no run reaches it, so all stay in the stack to the last step
+
+
+def train(spec: Mapping[str, Any], address: Address, sets: list[TrainingSet], holdout: PackedBits) -> Training:
+    """The training of a cell's runs to its last step; none has left the stack unless it diverged.
+
+    Args:
+        spec: ``model`` and ``training``, entries of the config; the success rule does not count.
+        address: the cell.
+        sets: its training sets.
+        holdout: its holdout inputs.
+    """
+    model, protocol = build_model(spec["model"], address.T), Protocol.of(spec["training"])
+    protocol = replace(protocol, success=NEVER, record=())
+    training = begin(model, protocol, address, sets, holdout, torch.device("cpu"))
+    for _ in training.evaluations():
+        pass
+    return training
+
+
+def trained_heads(spec: Mapping[str, Any], cells: Sequence[Cell]) -> pd.DataFrame:
+    """One row a head of a trained run; what is the run's is the same in the rows of its heads.
+
+    Columns: ``function, k, T, n, seed, head``, the norms of :mod:`pipeline.theory.norms`, ``support_mass`` of the head,
+    and of the run ``train_error``, ``holdout_error``, ``margin`` (the smallest of the training samples, negative if one
+    is wrong), ``slope`` (the largest norm of the logit's gradient in the heads' outputs on the training samples, a
+    lower bound of the Lipschitz constant of what follows the head) and ``parameters``. Runs that diverged are left out.
+
+    Args:
+        spec: ``model`` and ``training``, entries of the config.
+        cells: what is trained.
+    """
+    rows = []
+    for address, sets, holdout in cells:
+        training = train(spec, address, sets, holdout)
+        for row, run in enumerate(training.active.tolist()):
+            accuracy = training.results[run].curve_holdout_accuracy[-1]
+            rows += _heads(training, row, address, sets[run], holdout, 1 - accuracy)
+    return pd.DataFrame(rows)
+
+
+def _heads(
+    training: Training, row: int, address: Address, one: TrainingSet, holdout: PackedBits, holdout_error: float
+) -> list[dict[str, Any]]:
+    """The rows of one run, from its place in the stack."""
+    model: Transformer = training.model
+    stack = training.optimiser.parameters.select(torch.tensor([row]))
+    p = {name: tensor.double() for name, tensor in one_run(stack, 0).items()}
+    double = ParameterStack.stack(model.shapes, [p])
+    attended = attend(double, model.heads, torch.tensor(one.inputs.data).unsqueeze(0))[0]
+    margins = logits_of(p, model.activation, attended) * torch.from_numpy(np.where(one.labels, 1.0, -1.0))
+    masses = model.attention(stack, torch.tensor(holdout.data))[0][:, one.support].sum(1)
+    norms = head_norms(p, model.heads) | {"support_mass": masses}
+    of_run = address._asdict() | {
+        "seed": one.seed,
+        "train_error": float((margins <= 0).double().mean()),
+        "holdout_error": holdout_error,
+        "margin": float(margins.min()),
+        "slope": float(slopes(p, model.activation, attended).max()),
+        "parameters": sum(math.prod(shape) for shape in model.shapes.values()),
+        **readout_norms(p),
+    }
+    return [
+        of_run | {"head": head} | {name: float(value[head]) for name, value in norms.items()}
+        for head in range(model.heads)
+    ]

@@ -1,0 +1,361 @@
+"""The joint model of all runs: laws, likelihood, fits, comparisons and verdicts, against known truth."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import approx_fprime
+from scipy.stats import betabinom, binom
+
+from pipeline.randomness import Stream
+from pipeline.statistics import law_tables, maximum_likelihood
+from pipeline.statistics.joint_model import SHAPES, Counts, Model, Shape
+from pipeline.statistics.law_evidence import bracketed, choose_shape, gather, held_out, overdispersion, percentiles
+from pipeline.statistics.law_verdict import UNDECIDED, verdict
+from pipeline.statistics.laws import FREE, LAWS, Law
+from pipeline.statistics.maximum_likelihood import RIDGE, _penalised, draw, fit, log_likelihood, refit
+
+T = np.array([50, 100, 300, 1000, 5000])
+TRUTHS = {  # a and b of each law
+    "constant": (np.nan, 60.0),
+    "proportional_log": (9.0, np.nan),
+    "log": (15.0, -30.0),
+    "power": (14.0, 0.3),
+    "linear": (0.05, 30.0),
+}
+FORMULAS = {
+    "constant": lambda a, b, T: b + 0 * T,
+    "proportional_log": lambda a, b, T: a * np.log(T),
+    "log": lambda a, b, T: a * np.log(T) + b,
+    "power": lambda a, b, T: a * T**b,
+    "linear": lambda a, b, T: a * T + b,
+}
+
+
+def ends(name: str, lengths=T) -> np.ndarray:
+    """The parameters of a law with the coefficients of ``TRUTHS``."""
+    return np.log(FORMULAS[name](*TRUTHS[name], lengths[[0, -1]].astype(float)))[-Law(name, lengths).size :]
+
+
+LAPSING = Shape(1, 2)
+
+
+def cells(name="log", lengths=T, runs=50, shape=LAPSING, share=0.5, steepness=5.0, asymptote=(2.0, -0.3)):
+    """A model, its parameters [1, size], and a table whose successes are what it expects, not rounded."""
+    model = Model(Law(name, lengths), shape, share)
+    rest = [np.log(steepness), 0.1][: shape.steepness] + list(asymptote)[: shape.asymptote]
+    parameters = np.array([*ends(name, lengths), *rest])[None]
+    sizes = np.exp(model.law.ln_n(model.split(parameters)[0], lengths)[0][0])
+    n = np.outer(sizes, np.geomspace(0.4, 4, 8)).round().ravel()
+    table = Counts(np.repeat(lengths, 8), n, np.full(len(n), runs), np.zeros(len(n)))
+    success = model.rates(parameters, table.T, table.n)[0][0]
+    return model, parameters, replace(table, successes=runs * success)
+
+
+def drawn(name: str, seed: int, correlation=0.0, **options) -> Counts:
+    """A table drawn from the model of :func:`cells`."""
+    _, _, table = cells(name, **options)
+    stream = Stream("test", seed=seed)
+    return replace(table, successes=draw(table.successes / table.trials, table, correlation, stream, 1)[0])
+
+
+class TestLaws:
+    @pytest.mark.parametrize("name", LAWS)
+    def test_values_and_coefficients_are_those_of_the_formula(self, name):
+        law, parameters, lengths = Law(name, T), ends(name)[None], np.array([70.0, 800, 40_000])
+        np.testing.assert_allclose(np.exp(law.ln_n(parameters, lengths)[0][0]), FORMULAS[name](*TRUTHS[name], lengths))
+        np.testing.assert_allclose(np.ravel(law.coefficients(parameters)), TRUTHS[name])
+
+    @pytest.mark.parametrize("name", [*LAWS, FREE])
+    def test_derivatives(self, name):
+        law = Law(name, T)
+        point = np.linspace(3, 5, law.size)
+        lengths = T if name == FREE else np.array([60, 400, 9000])
+        numeric = approx_fprime(point, lambda x: law.ln_n(x[None], lengths)[0][0], 1e-7)
+        np.testing.assert_allclose(law.ln_n(point[None], lengths)[1][0], numeric, atol=1e-5)
+
+    def test_a_falling_line_stays_positive_beyond_its_zero(self):
+        ln_n, slope = Law("linear", np.array([10, 20])).ln_n(np.log([[50.0, 20.0]]), np.array([15, 1000]))
+        assert ln_n[0, 0] == pytest.approx(np.log(35))
+        assert np.isfinite(ln_n).all()
+        assert np.isfinite(slope).all()
+
+
+@st.composite
+def models(draw_from):
+    """A model, parameters near plausible ones, and a table with any n at each T and any trials."""
+    lengths = np.array(sorted(draw_from(st.sets(st.integers(5, 5000), min_size=2, max_size=5))))
+    name = draw_from(st.sampled_from([*LAWS, FREE]))
+    model = Model(Law(name, lengths), draw_from(st.sampled_from(SHAPES)), draw_from(st.sampled_from([0.3, 0.5, 0.9])))
+    size = draw_from(st.integers(len(lengths), 12))
+    rng = np.random.default_rng(draw_from(st.integers(0, 2**32)))
+    own = np.concatenate([lengths, rng.choice(lengths, size - len(lengths))])
+    trials = rng.integers(1, 60, size)
+    table = Counts(own, rng.integers(10, 200, size), trials, rng.integers(0, trials + 1))
+    return model, model.start(table.n) + rng.normal(0, 0.5, model.size), table
+
+
+class TestLikelihood:
+    @settings(deadline=None, max_examples=60)
+    @given(models())
+    def test_gradient_is_the_numerical_one(self, case):
+        model, point, table = case
+        centre, successes = model.start(table.n), table.successes[None]
+
+        def value(x: np.ndarray) -> float:
+            return _penalised(model, table, successes, centre, x[None])[0][0]
+
+        gradient = _penalised(model, table, successes, centre, point[None])[1][0]
+        steps = 1e-5 * np.eye(model.size)
+        numeric = [(value(point + step) - value(point - step)) / 2e-5 for step in steps]
+        np.testing.assert_allclose(gradient, numeric, rtol=1e-4, atol=1e-3)
+
+    def test_information_is_the_expected_outer_product_of_the_score(self):
+        model, parameters, table = cells(runs=20)
+        tables = draw(table.successes / 20, table, 0.0, Stream("test", what="information"), 20_000)
+        repeated = np.repeat(parameters, len(tables), axis=0)
+        _, scores, information = _penalised(model, table, tables, parameters[0], repeated)
+        expected = scores.T @ scores / len(tables) + RIDGE * np.eye(model.size)
+        scale = np.sqrt(np.outer(*[np.diag(expected)] * 2))
+        np.testing.assert_allclose(information[0] / scale, expected / scale, atol=0.05)
+
+    def test_it_is_the_binomial_one(self):
+        model, parameters, table = cells()
+        counts = table.successes.round()
+        success, failure, _ = model.rates(parameters, table.T, table.n)
+        np.testing.assert_allclose(success + failure, 1)
+        expected = binom.logpmf(counts, table.trials, success[0]).sum()
+        assert log_likelihood(model, table, counts[None], parameters)[0] == pytest.approx(expected)
+
+    @pytest.mark.parametrize("shape", SHAPES)
+    @pytest.mark.parametrize("share", [0.3, 0.5, 0.8])
+    def test_the_rate_at_the_critical_size_is_the_share(self, shape, share):
+        model, parameters, _ = cells("power", shape=shape, share=share)
+        sizes = np.exp(model.law.ln_n(model.split(parameters)[0], T)[0][0])
+        np.testing.assert_allclose(model.rates(parameters, T, sizes)[0][0], share)
+        asymptote = model.rates(parameters, T, 1e9 * sizes)[0][0]
+        np.testing.assert_allclose(asymptote, model.asymptote(parameters, T)[0])
+        assert (asymptote > share).all()
+
+
+class TestFits:
+    @pytest.mark.parametrize("name", LAWS)
+    def test_a_large_table_gives_back_the_truth(self, name):
+        model, parameters, table = cells(name, runs=10**6)
+        np.testing.assert_allclose(fit(model, table).parameters, parameters, atol=2e-3)
+
+    def test_many_tables_at_once_are_fitted_as_one_by_one(self):
+        model, parameters, table = cells("log", runs=20)
+        tables = draw(table.successes / 20, table, 0.0, Stream("test", what="many"), 30)
+        together = refit(model, table, tables, parameters[0])
+        for own, value, counts in zip(together.parameters, together.log_likelihood, tables, strict=True):
+            alone = fit(model, replace(table, successes=counts), parameters[0])
+            assert value == pytest.approx(alone.log_likelihood[0], abs=1e-4)
+            np.testing.assert_allclose(own, alone.parameters[0], atol=0.02)
+
+    def test_tables_on_which_scoring_does_not_end_are_finished_alone(self, monkeypatch):
+        monkeypatch.setattr(maximum_likelihood, "_MAX_ITERATIONS", 1)
+        model, parameters, table = cells("power", runs=20)
+        tables = draw(table.successes / 20, table, 0.0, Stream("test", what="unfinished"), 3)
+        for own, counts in zip(refit(model, table, tables, parameters[0]).parameters, tables, strict=True):
+            alone = fit(model, replace(table, successes=counts), parameters[0])
+            np.testing.assert_allclose(own, alone.parameters[0], atol=0.02)
+
+    def test_separated_tables_have_finite_estimates(self):
+        model, _, table = cells("log", runs=10)
+        separated = replace(table, successes=np.where(table.successes >= 5, 10, 0))
+        found = fit(model, separated)
+        assert np.isfinite(found.parameters).all()
+        again = refit(model, separated, separated.successes[None], model.start(table.n))
+        assert again.log_likelihood[0] == pytest.approx(found.log_likelihood[0], abs=1e-3)
+
+    def test_rows_may_come_in_any_order_and_cells_in_parts(self):
+        model, _, _ = cells("power")
+        table = drawn("power", seed=1)
+        whole = fit(model, table)
+        order = np.random.default_rng(0).permutation(len(table.n))
+        shuffled = Counts(*(column[order] for column in (table.T, table.n, table.trials, table.successes)))
+        np.testing.assert_allclose(fit(model, shuffled).parameters, whole.parameters, atol=1e-4)
+        some = np.minimum(table.successes, 20)
+        parts = [(np.full(len(some), 20), some), (table.trials - 20, table.successes - some)]
+        split = Counts(*(np.tile(x, 2) for x in (table.T, table.n)), *map(np.concatenate, zip(*parts, strict=True)))
+        np.testing.assert_allclose(fit(model, split).parameters, whole.parameters, atol=1e-4)
+
+    @pytest.mark.parametrize("name", ["log", "power"])
+    def test_intervals_cover(self, name):
+        """The full check, with 1000 repetitions, is in docs/results/statistics."""
+        model, parameters, _ = cells(name)
+        truth = np.ravel(model.law.coefficients(model.split(parameters)[0]))
+        covered = []
+        for seed in range(50):
+            table = drawn(name, seed)
+            best = fit(model, table)
+            success = model.rates(best.parameters, table.T, table.n)[0][0]
+            replicates = refit(model, table, draw(success, table, 0, Stream("b", seed=seed), 100), best.parameters[0])
+            ab = np.stack(model.law.coefficients(model.split(replicates.parameters)[0]))
+            low, high = percentiles(ab.T, 0.95)
+            covered += [(low <= truth) & (truth <= high)]
+        assert np.mean(covered) == pytest.approx(0.95, abs=3 * np.sqrt(0.95 * 0.05 / 50))
+
+
+class TestDraws:
+    def test_uncorrelated_cells_are_binomial_and_correlated_ones_beta_binomial(self):
+        table = Counts(*(np.array(x) for x in ([10, 10, 20], [5, 9, 7], [12, 3, 12], [0, 0, 0])))
+        success = np.array([0.2, 0.5, 0.9])
+        for correlation in (0.0, 0.1):
+            tables = draw(success, table, correlation, Stream("test", correlation=correlation), 20_000)
+            for counts, p, trials in zip(tables.T, success, table.trials, strict=True):
+                spread = (1 - correlation) / max(correlation, 1e-12)
+                law = betabinom(trials, p * spread, (1 - p) * spread) if correlation else binom(trials, p)
+                observed = np.bincount(counts.astype(int), minlength=trials + 1) / len(tables)
+                np.testing.assert_allclose(observed, law.pmf(np.arange(trials + 1)), atol=0.015)
+
+    def test_overdispersion_is_found_where_it_is_and_not_elsewhere(self):
+        found = {}
+        for correlation in (0.0, 0.1):
+            table = drawn("log", seed=3, correlation=correlation)
+            model = Model(Law(FREE, T), Shape(1, 2), 0.5)
+            found[correlation], _ = overdispersion(model, fit(model, table), table, 0.05, 99, Stream("o"))
+        assert (found[0.0].scale, found[0.0].correlation) == (1, 0)
+        assert found[0.0].ratio == pytest.approx(1, abs=0.5)
+        assert found[0.1].p == 0.01
+        assert found[0.1].scale == pytest.approx(1 + 49 * 0.1, rel=0.5)
+        assert found[0.1].correlation == pytest.approx(0.1, abs=0.05)
+
+
+class TestEvidence:
+    def test_the_asymptote_is_chosen_where_the_rates_level_off(self):
+        _, _, levelling = cells("log", shape=Shape(1, 2))
+        _, _, rising = cells("log", shape=Shape(1, 0))
+        assert choose_shape(replace(levelling, successes=levelling.successes.round()), 0.5).asymptote > 0
+        assert choose_shape(replace(rising, successes=rising.successes.round()), 0.5) == Shape(1, 0)
+
+    def test_the_held_out_lengths_are_the_largest_quarter(self):
+        model, _, table = cells("log", runs=10**5)
+        last = np.equal(table.T, T[-1])
+        table = replace(table, successes=table.successes.round())
+        expected = binom.logpmf(table.successes[last], 10**5, table.successes[last] / 10**5).sum()
+        assert held_out(model, table) == pytest.approx(expected, abs=1)
+        assert held_out(Model(Law("linear", T), model.shape, 0.5), table) < expected - 1000
+
+    def test_bracketed_lengths_have_rates_on_both_sides(self):
+        table = Counts(*(np.array(x) for x in ([1, 1, 2, 2, 3], [5, 9, 5, 9, 5], [10] * 5, [0, 5, 6, 9, 0])))
+        assert bracketed(table, 0.5).tolist() == [True, False, False]
+
+
+def judge(table: Counts, bootstrap=99, confidence=0.95) -> tuple[str, str]:
+    return verdict(gather(table, 0.5, confidence, bootstrap, {"experiment": "test"}), confidence)
+
+
+WIDE = np.array([50, 200, 1000, 5000, 30_000])
+
+
+class TestVerdict:
+    @pytest.mark.parametrize("name", ["log", "power", "linear"])
+    def test_a_wide_table_names_its_law(self, name):
+        assert judge(drawn(name, seed=0, lengths=WIDE, runs=200))[0] == name
+
+    def test_a_constant_is_named_if_growth_is_excluded(self):
+        law, reason = judge(drawn("constant", seed=2, runs=400))
+        assert law == "constant", reason
+
+    @pytest.mark.parametrize("name", ["log", "power"])
+    def test_a_short_range_is_undecided(self, name):
+        law, reason = judge(drawn(name, seed=0, lengths=np.array([100, 120, 150, 180, 200])))
+        assert law == UNDECIDED
+        assert "too little speaks against" in reason
+
+    def test_sizes_that_follow_no_law_are_undecided(self):
+        rates, n = [], np.geomspace(15, 400, 10).round()
+        for size in (40, 100, 45, 110, 50):
+            rates.append(1 / (1 + (n / size) ** -5.0))
+        table = Counts(np.repeat(T, 10), np.tile(n, 5), np.full(50, 50), (50 * np.concatenate(rates)).round())
+        law, reason = judge(table)
+        assert law == UNDECIDED
+        assert "no law fits" in reason
+
+    def test_a_length_that_never_reaches_the_share_is_censored(self):
+        table = drawn("log", seed=0, lengths=WIDE, runs=200)
+        above = np.equal(table.T, WIDE[-1]) & (table.successes >= 0.5 * table.trials)
+        law, reason = judge(table.where(~above))
+        assert law == UNDECIDED
+        assert reason.startswith("at T = 30000 no n reaches the share")
+
+    def test_p_values_are_small_for_the_wrong_law_only(self):
+        evidence = gather(drawn("power", seed=0, lengths=WIDE, runs=200), 0.5, 0.95, 99, {})
+        assert evidence.rejects["log", "power"] == 0.01
+        assert evidence.rejects["power", "log"] > 0.05
+        assert evidence.best("aic") == evidence.best("bic") == "power"
+
+
+def rates_of(table: Counts, **address) -> pd.DataFrame:
+    keys = {"experiment": "e", "function": "and", "model": "m", "k": 3} | address
+    counts = {"T": table.T, "n": table.n, "trials": table.trials, "successes": table.successes}
+    return pd.DataFrame({**keys, **counts})
+
+
+@pytest.fixture(scope="module")
+def tables():
+    few = drawn("log", seed=5, lengths=np.array([50, 100, 300]))
+    ragged = drawn("log", seed=4)
+    ragged = ragged.where(np.arange(len(ragged.n)) % 7 > 0)  # other n at each T
+    ragged = replace(ragged, trials=ragged.trials + np.arange(len(ragged.n)) % 3)
+    return law_tables.law_tables(pd.concat([rates_of(ragged), rates_of(few, k=2)]), 0.5, 0.95, 60)
+
+
+class TestTables:
+    def test_a_row_a_law_and_a_row_a_family(self, tables):
+        assert tables.fits["law"].tolist() == [*LAWS, *LAWS]
+        assert tables.verdicts["k"].tolist() == [2, 3]
+        assert tables.verdicts["contexts"].tolist() == [3, 5]
+        assert list(tables.fits.columns) == law_tables.FITS
+        assert list(tables.verdicts.columns) == law_tables.VERDICTS
+
+    def test_too_few_lengths_are_null_and_undecided(self, tables):
+        few = tables.verdicts.iloc[0]
+        assert few["verdict"] == UNDECIDED
+        assert few["reason"] == "3 context lengths show both sides of the threshold, and 4 are needed"
+        assert few[["best_aic", "log_vs_power", "p_log", "asymptote"]].isna().all()
+        assert tables.fits.loc[tables.fits["k"] == 2, ["a", "b", "aic", "parameters"]].isna().all(axis=None)
+        assert set(tables.sizes["k"]) == set(tables.curves["k"]) == {3}
+
+    def test_the_true_law_is_estimated(self, tables):
+        log = tables.fits.query("k == 3 and law == 'log'").iloc[0]
+        a, b = TRUTHS["log"]
+        assert log["a_low"] < a < log["a_high"]
+        assert log["b_case_low"] < b < log["b_case_high"]
+        assert log["a_low"] < log["a"] < log["a_high"]
+        sizes = tables.sizes.set_index("T")
+        assert ((sizes["n_low"] < sizes["n"]) & (sizes["n"] < sizes["n_high"])).all()
+        np.testing.assert_allclose(sizes["n"], FORMULAS["log"](a, b, sizes.index.to_numpy()), rtol=0.2)
+
+    def test_criteria_follow_from_the_likelihood(self, tables):
+        fits = tables.fits[tables.fits["k"] == 3]
+        np.testing.assert_allclose(fits["aic"], 2 * fits["parameters"] - 2 * fits["log_likelihood"])
+        np.testing.assert_allclose(fits["bic"] - fits["aic"], (np.log(fits["runs"]) - 2) * fits["parameters"])
+        weights = np.exp(-(fits["aic"] - fits["aic"].min()) / 2)
+        np.testing.assert_allclose(fits["aic_weight"], weights / weights.sum())
+        ratio = fits.set_index("law")["log_likelihood"]
+        assert tables.verdicts.iloc[1]["log_vs_power"] == pytest.approx(ratio["log"] - ratio["power"])
+
+    def test_curves_pass_through_the_laws_values(self, tables):
+        fits = tables.fits[tables.fits["k"] == 3].set_index("law")
+        for name, curve in tables.curves.groupby("law"):
+            expected = FORMULAS[name](fits.loc[name, "a"], fits.loc[name, "b"], curve["T"])
+            np.testing.assert_allclose(curve["n"], expected)
+            assert curve["T"].max() == pytest.approx(10 * T[-1])
+
+    def test_they_are_the_same_whatever_the_order_and_the_company(self, tables):
+        table = rates_of(drawn("log", seed=4))
+        alone = law_tables.law_tables(table, 0.5, 0.95, 20)
+        other = rates_of(drawn("power", seed=9, lengths=T[:3]), function="or")
+        both = law_tables.law_tables(pd.concat([other, table]).sample(frac=1, random_state=0), 0.5, 0.95, 20)
+        ours = both.fits[both.fits["function"] == "and"].reset_index(drop=True)
+        pd.testing.assert_frame_equal(ours, alone.fits, rtol=1e-3)
+
+    def test_a_share_outside_its_range_is_refused(self):
+        with pytest.raises(ValueError, match="share must be in"):
+            law_tables.law_tables(rates_of(drawn("log", seed=4)), 1.0, 0.95, 20)

@@ -1,0 +1,36 @@
+"""Laws of growth, from tables that follow them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.theory.growth import line, query_key_in_log_T, readout_in_k, samples_in_T
+
+
+def test_a_line_and_what_it_explains():
+    x = np.array([0.0, 1.0, 2.0, 3.0])
+    assert line(x, 2 * x + 1) == pytest.approx((2, 1, 1))
+    assert line(x, np.array([0.0, 1.0, 1.0, 0.0])) == pytest.approx((0, 0.5, 0))
+
+
+def test_laws_of_the_norms_are_found_again():
+    length = [{"sweep": "length", "k": 3, "T": T, "qk_frobenius": 2.5 * np.log(T) + 4} for T in (10, 100, 1000)]
+    sparsity = [{"sweep": "sparsity", "k": k, "T": 10, "readout_frobenius": 3.0 * k**2} for k in range(1, 7)]
+    table = pd.DataFrame([*length, *sparsity]).assign(function="and", feasible=True, symmetric=True)
+    general = table.assign(function="junta", readout_frobenius=5 * 4.0 ** table["k"], symmetric=False)
+    lucky = table[table["sweep"] == "sparsity"].assign(function="junta")
+    failed = table.assign(feasible=False, qk_frobenius=np.nan, readout_frobenius=np.nan)
+    table = pd.concat([table, general, lucky, failed])
+    assert query_key_in_log_T(table) == pytest.approx((2.5, 4, 1))
+    symmetric, other = readout_in_k(table, "and"), readout_in_k(table, "junta")
+    assert symmetric["power"] == pytest.approx((2, np.log2(3), 1))
+    assert symmetric["exponential"].r_squared < symmetric["power"].r_squared
+    assert other["exponential"] == pytest.approx((2, np.log2(5), 1))
+    assert other["power"].r_squared < other["exponential"].r_squared
+
+
+def test_exponents_of_the_bounds():
+    rows = [{"bound": "norms", "source": "constructed", "T": T, "samples": 7.0 * T**0.2} for T in (10, 100, 1000)]
+    rows += [{"bound": "parameters", "source": "formula", "T": T, "samples": 3.0 * T} for T in (10, 100, 1000)]
+    rows += [{"bound": "norms", "source": "trained", "T": 10, "samples": 1e9}]
+    assert samples_in_T(pd.DataFrame(rows)) == pytest.approx({"norms": 0.2, "parameters": 1})

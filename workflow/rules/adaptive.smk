@@ -1,0 +1,74 @@
+# Requires: the results of the grids of experiments with adaptive rounds, and their holdouts.
+# Yields: round after round the design, which chooses sample sizes and seeds, and the results of the runs it chose.
+
+PRESENT = targets.present_blocks(rules.train.output[0])
+
+
+def curve_of(wildcards):
+    """The curve of a job."""
+    texts = (wildcards.function, wildcards.data, wildcards.model, wildcards.training)
+    return pipeline.config.CurveAddress(*texts, int(wildcards.k), int(wildcards.T))
+
+
+def inputs_of_design(wildcards):
+    """The runs by which a round is designed."""
+    patterns = rules.train.output[0], rules.train_adaptive.output.runs
+    return targets.design_inputs(
+        CONFIG, curve_of(wildcards), int(wildcards.round), *patterns, PRESENT
+    )
+
+
+rule design:
+    input:
+        unpack(inputs_of_design),
+    output:
+        "results/designs/{data}/{function}/{model}/{training}/k{k}/T{T}/round{round}.parquet",
+    log:
+        "results/logs/design/{data}/{function}/{model}/{training}/k{k}/T{T}/round{round}.log",
+    conda:
+        "../../environment.yml"
+    params:
+        spec=lambda w: targets.design_spec(CONFIG, curve_of(w)),
+        code=fingerprint("pipeline.jobs.design"),
+    shell:
+        "python -m pipeline.jobs design --spec {params.spec:q} --grid {input.grid} --rounds {input.rounds}"
+        " --output {output} --log {log}"
+
+
+rule train_adaptive:
+    input:
+        design=rules.design.output[0],
+        holdout=rules.holdout.output[0],
+    output:
+        runs="results/runs/{data}/{function}/{model}/{training}/k{k}/T{T}/round{round}/size{size}.parquet",
+        dataset="results/datasets/{data}/{function}/k{k}/T{T}/{model}/{training}/round{round}/size{size}.parquet",
+    log:
+        "results/logs/train_adaptive/{data}/{function}/{model}/{training}/k{k}/T{T}/round{round}/size{size}.log",
+    benchmark:
+        "results/benchmarks/train_adaptive/{data}/{function}/{model}/{training}/k{k}/T{T}/round{round}/size{size}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        device=CONFIG.compute.device,
+        precision=CONFIG.compute.precision,
+    params:
+        spec=lambda w: targets.adaptive_training_spec(CONFIG, curve_of(w), int(w.size)),
+        code=lambda w: targets.training_code(CONFIG, curve_of(w), "train_adaptive"),
+        checkpoint="results/checkpoints/{data}/{function}/{model}/{training}/k{k}/T{T}/round{round}/size{size}.pt",
+    shell:
+        "python -m pipeline.jobs train_adaptive --spec {params.spec:q} --design {input.design} --holdout {input.holdout}"
+        " --dataset {output.dataset} --output {output.runs} --checkpoint {params.checkpoint} --code {params.code} --log {log}"
+        " --device {resources.device} --precision {resources.precision} --threads {threads}"
+
+
+def runs_of(experiments):
+    """The result files of some experiments, by name: of their grids, and of their adaptive rounds."""
+    return {
+        "files": targets.run_files(
+            CONFIG, experiments.values(), rules.train.output[0], PRESENT
+        ),
+        "adaptive": targets.adaptive_files(
+            experiments.values(), rules.train_adaptive.output.runs
+        ),
+    }

@@ -1,0 +1,119 @@
+# Requires: the datasets of the cells that the section theory of the config names.
+# Yields: the tables and figures of the theory (docs/theory.md).
+
+
+rule representation:
+    output:
+        "results/tables/representation.parquet",
+    log:
+        "results/logs/representation.log",
+    benchmark:
+        "results/benchmarks/representation.tsv"
+    conda:
+        "../../environment.yml"
+    params:
+        spec=targets.theory_spec(CONFIG, "representation"),
+        code=targets.theory_code(CONFIG, "representation", "representation"),
+    shell:
+        "python -m pipeline.jobs representation --spec {params.spec:q} --output {output} --log {log}"
+
+
+rule head_norms:
+    input:
+        datasets=targets.theory_cells(CONFIG, "heads", rules.dataset.output[0]),
+        holdouts=targets.theory_cells(CONFIG, "heads", rules.holdout.output[0]),
+    output:
+        "results/tables/head_norms.parquet",
+    log:
+        "results/logs/head_norms.log",
+    benchmark:
+        "results/benchmarks/head_norms.tsv"
+    conda:
+        "../../environment.yml"
+    params:
+        job="head_norms",
+        spec=targets.theory_spec(CONFIG, "heads"),
+        code=targets.theory_code(CONFIG, "head_norms", "heads"),
+    shell:
+        "python -m pipeline.jobs {params.job} --spec {params.spec:q} --datasets {input.datasets}"
+        " --holdouts {input.holdouts} --output {output} --log {log}"
+
+
+use rule head_norms as basin with:
+    input:
+        datasets=targets.theory_cells(CONFIG, "basin", rules.dataset.output[0]),
+        holdouts=targets.theory_cells(CONFIG, "basin", rules.holdout.output[0]),
+    output:
+        "results/tables/basin.parquet",
+    log:
+        "results/logs/basin.log",
+    benchmark:
+        "results/benchmarks/basin.tsv"
+    params:
+        job="basin",
+        spec=targets.theory_spec(CONFIG, "basin"),
+        code=targets.theory_code(CONFIG, "basin", "basin"),
+
+
+rule capacity:
+    input:
+        representation=rules.representation.output[0],
+        heads=rules.head_norms.output[0],
+    output:
+        "results/tables/capacity.parquet",
+    log:
+        "results/logs/capacity.log",
+    conda:
+        "../../environment.yml"
+    params:
+        spec=targets.theory_spec(CONFIG, "heads"),
+        code=targets.theory_code(CONFIG, "capacity", "heads"),
+    shell:
+        "python -m pipeline.jobs capacity --spec {params.spec:q} --representation {input.representation}"
+        " --heads {input.heads} --output {output} --log {log}"
+
+
+# Of each figure, the tables that its module reads, by the names of its options.
+THEORY_TABLES = {
+    "representation": {
+        "representation": rules.representation.output[0],
+        **(
+            {"heads": rules.head_norms.output[0]}
+            if "heads" in targets.theory_parts(CONFIG)
+            else {}
+        ),
+    },
+    "capacity": {"capacity": rules.capacity.output[0]},
+    "basin": {"basin": rules.basin.output[0]},
+}
+
+
+for figure, tables in THEORY_TABLES.items():
+
+    rule:
+        name:
+            f"figure_{figure}"
+        input:
+            **tables,
+        output:
+            multiext(f"results/figures/{figure}", ".svg", ".png", ".html"),
+        log:
+            f"results/logs/figures/{figure}.log",
+        conda:
+            "../../environment.yml"
+        params:
+            figure=figure,
+            tables=" ".join(f"--{name} {path}" for name, path in tables.items()),
+            code=fingerprint(f"pipeline.figures.{figure}"),
+        shell:
+            "python -m pipeline.figures.{params.figure} {params.tables} --output-folder results/figures 2> {log}"
+
+
+rule theory:
+    input:
+        expand("results/tables/{table}.parquet", table=targets.theory_tables(CONFIG)),
+        expand(
+            "results/figures/{figure}.{suffix}",
+            figure=targets.theory_figures(CONFIG),
+            suffix=("svg", "png", "html"),
+        ),
