@@ -134,8 +134,10 @@ def edited_claims(checkout: Path, _: Path) -> None:
 NEW_FUNCTION = '    "nand": BooleanFunction(_balanced_junta),\n    "or": BooleanFunction('
 NEW_EXPERIMENT = {"model": "tiny", "data": "small", "training": "short", "function": "or"}
 NEW_EXPERIMENT["grid"] = {"k": [3], "T": [10], "n": [20], "seeds": 2}
-THEORY = {"design": 2, "train_adaptive": 4, "head_norms": 1, "basin": 1}
-ONE_LAYER, ALL_TRAINED, ALL_FITTED = {"train": 30} | THEORY, {"train": 33} | THEORY, {"fit": 7}
+THEORY = {"head_norms": 1, "basin": 1}
+AFTER_THEORY = {"capacity", "figure_basin", "figure_representation"}
+ROUNDS = {"design": 2, "train_adaptive": 4}
+ONE_LAYER, ALL_TRAINED, ALL_FITTED = {"train": 30} | ROUNDS | THEORY, {"train": 33} | ROUNDS | THEORY, {"fit": 7}
 ROWS = [
     Row("a figure's file", "that figure", adding("figures/learners.py"), {}, {"figure_learners"}),
     Row("the charts' shared style", "the figures", adding("figures/style.py"), {}, FIGURES),
@@ -156,31 +158,31 @@ ROWS = [
     ),
     Row(
         "training: the functions in C",
-        "training of the experiments with a Transformer of one layer, and what follows",
+        "training of the experiments with a Transformer of one layer, the theory, and what follows",
         code("engine/layers.h", "(REAL)1e-5", "(REAL)1e-6"),
         ONE_LAYER,
-        GATHERED | {"capacity", "figure_basin", "figure_representation"},
+        GATHERED | AFTER_THEORY | {"representation"},
     ),
     Row(
         "training: the norm bounds",
-        "training of the experiments with norm bounds, and what follows",
+        "training of the experiments with norm bounds, the theory's trainings, and what follows",
         adding("engine/norm_bound.py"),
-        {"train": 1},
-        {"runs_table"},
+        {"train": 1} | THEORY,
+        {"runs_table"} | AFTER_THEORY,
     ),
     Row(
         "training: what a run records",
-        "training of the experiments that record anything, and what follows",
+        "training of the experiments that record anything, the theory's trainings, and what follows",
         adding("engine/recording.py"),
-        {"train": 4},
-        GATHERED - {"learning_curves_table"},
+        {"train": 4} | THEORY,
+        GATHERED - {"learning_curves_table"} | AFTER_THEORY,
     ),
     Row(
         "training: its loop",
         "training, and what follows",
         adding("engine/training.py"),
         ALL_TRAINED,
-        GATHERED | {"capacity", "figure_basin", "figure_representation"},
+        GATHERED | AFTER_THEORY,
     ),
     Row(
         "a baseline's file",
