@@ -121,7 +121,7 @@ onstart:
         workflow.executor_plugin.common_settings.local_exec
         and not workflow.deployment_settings.deployment_method
     ):
-        server.start(SOURCE)
+        workflow.job_server = server.start(SOURCE)
 
 
 onsuccess:

@@ -23,14 +23,12 @@ def command(output, spec=HOLDOUT) -> list[str]:
 
 
 @pytest.fixture
-def running(tmp_path):
+def running(monkeypatch):
     """A server, and the environment of a process that asks it."""
-    (tmp_path / "socket").mkdir()
-    path = tmp_path / "socket" / "jobs"
-    process = subprocess.Popen([sys.executable, "-m", "pipeline.jobs.server", str(path)], stdin=subprocess.PIPE)
-    while not path.exists():
-        time.sleep(0.01)
-    yield process, {**os.environ, server.SOCKET: str(path)}
+    monkeypatch.setenv(server.SOCKET, "")  # to be restored
+    process = server.start(Path(server.__file__).parents[2])
+    path = Path(os.environ[server.SOCKET])
+    yield process, dict(os.environ)
     process.stdin.close()
     assert process.wait() == 0
     assert not path.parent.exists()
@@ -39,7 +37,8 @@ def running(tmp_path):
 def test_a_job_writes_what_it_writes_alone_and_says_what_it_says(running, tmp_path):
     _, environment = running
     there = subprocess.run(command(tmp_path / "there"), env=environment, capture_output=True, text=True, cwd=tmp_path)
-    here = subprocess.run(command(tmp_path / "here"), capture_output=True, text=True)
+    del environment[server.SOCKET]
+    here = subprocess.run(command(tmp_path / "here"), env=environment, capture_output=True, text=True)
     assert there.returncode == here.returncode == 0
     assert (tmp_path / "there").read_bytes() == (tmp_path / "here").read_bytes()
     assert there.stderr[8:] == here.stderr[8:], "but for the time in front"

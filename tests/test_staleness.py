@@ -165,10 +165,10 @@ ROWS = [
     ),
     Row(
         "training: the norm bounds",
-        "training of the experiments with norm bounds, the theory's trainings, and what follows",
+        "training of the experiments with norm bounds, the theory, and what follows",
         adding("engine/norm_bound.py"),
         {"train": 1} | THEORY,
-        {"runs_table"} | AFTER_THEORY,
+        {"runs_table", "representation"} | AFTER_THEORY,
     ),
     Row(
         "training: what a run records",

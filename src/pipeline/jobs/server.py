@@ -1,6 +1,6 @@
 """Runs jobs in forks of one process, which has imported what they import: torch once, and not a second of every job.
 
-``python -m pipeline.jobs.server SOCKET`` listens until its standard input ends, as it does when the workflow's process
+``python -m pipeline.jobs.server FILE_DESCRIPTOR`` answers at a socket until its standard input ends, as it does when the workflow's process
 does, however that ends. :mod:`pipeline.jobs.__main__` asks it to run a job, and runs the job itself if there is none.
 """
 
@@ -24,20 +24,29 @@ KILLED = 128 + signal.SIGKILL  # as a shell says it of a process
 LENGTH = 8  # bytes in front of a request
 
 
-def start(source: Path) -> None:
-    """Starts a server for the processes that this one will start; it ends with this one.
+def start(source: Path) -> subprocess.Popen | None:
+    """Starts a server for the processes that this one will start; None where a fork with libraries is not safe.
 
     Args:
         source: the folder that this package lies in.
+
+    Returns:
+        the server's process, which ends when its standard input is closed.
     """
-    if sys.platform != "linux":  # elsewhere, a fork of a process with libraries in it is not safe
-        return
-    os.environ[SOCKET] = str(Path(tempfile.mkdtemp(prefix="pipeline-"), "jobs"))
+    if sys.platform != "linux":
+        return None
+    path = Path(tempfile.mkdtemp(prefix="pipeline-"), "jobs")
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    environment = {**os.environ, **threads, "PYTHONPATH": str(source)}
-    command = ["python", "-m", "pipeline.jobs.server", os.environ[SOCKET]]
-    global _input
-    _input = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment).stdin
+    with socket.socket(socket.AF_UNIX) as listener:  # open here, so that no job comes too early
+        listener.bind(str(path))
+        listener.listen(64)
+        os.environ[SOCKET] = str(path)
+        return subprocess.Popen(
+            ["python", "-m", "pipeline.jobs.server", str(listener.fileno())],
+            stdin=subprocess.PIPE,
+            pass_fds=[listener.fileno()],
+            env={**os.environ, **threads, "PYTHONPATH": str(source)},
+        )
 
 
 def ask(path: str, job: str, arguments: list[str]) -> int | None:
@@ -60,13 +69,12 @@ def ask(path: str, job: str, arguments: list[str]) -> int | None:
     return status[0] if status else KILLED
 
 
-def serve(path: Path) -> None:
+def serve(listener: socket.socket) -> None:
     """Runs jobs until standard input ends."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no one waits for the forks
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the jobs; the workflow's process takes its time
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(path))
-        listener.listen(64)
+    path = Path(listener.getsockname())
+    with listener:
         while listener in select.select([listener, sys.stdin], [], [])[0]:
             connection, _ = listener.accept()
             with connection:
@@ -130,4 +138,4 @@ def _run(connection: socket.socket, job: str, arguments: list[str]) -> NoReturn:
 
 
 if __name__ == "__main__":
-    serve(Path(sys.argv[1]))
+    serve(socket.socket(fileno=int(sys.argv[1])))
