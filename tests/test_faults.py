@@ -129,10 +129,15 @@ def test_a_killed_training_job(half, undisturbed):
     completes(half, undisturbed, *REST)
 
 
+def hear_ctrl_c() -> None:
+    """In a new process: what is started in the background of a shell ignores it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_workflow(half, undisturbed, ending):
     """Ctrl-C goes to all processes of the terminal, and so do these; a kill leaves the lock."""
-    process = start(half, *options(half), start_new_session=True)
+    process = start(half, *options(half), start_new_session=True, preexec_fn=hear_ctrl_c)
     child(process, "pipeline.jobs.server", "kernels-")
     os.killpg(process.pid, ending)
     _, printed = process.communicate()

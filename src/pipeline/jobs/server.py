@@ -1,8 +1,8 @@
 """Runs jobs in forks of one process, which has imported what they import: torch once, and not a second of every job.
 
-``python -m pipeline.jobs.server FILE_DESCRIPTOR`` answers at a socket until its standard input ends, as it does when the
-workflow's process does, however that ends. :mod:`pipeline.jobs.__main__` asks it to run a job, and runs the job itself if
-there is none.
+``python -m pipeline.jobs.server FILE_DESCRIPTOR`` answers at a socket until its standard input ends, as it does when
+the workflow's process does, however that ends. :mod:`pipeline.jobs.__main__` asks it to run a job, and runs the job
+itself if there is none.
 """
 
 import importlib
