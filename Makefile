@@ -2,8 +2,10 @@
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 RUN = snakemake --cores all
+# Of run, forecast, figures, stale and profile: make stale CONFIG=config/quick.yaml
+CONFIG ?= config/config.yaml
 
-.PHONY: env quick paper smoke run forecast test bench simulate lint docs site paper-ready crate clean
+.PHONY: env quick paper smoke run forecast figures stale profile test bench simulate lint docs site paper-ready crate clean
 
 env: .venv/installed
 
@@ -24,13 +26,23 @@ smoke: env
 	$(RUN) --configfile config/smoke.yaml
 
 # make run CONFIG=my.yaml: checks a config, says how long it will take, and runs it; make forecast stops before the run
-CONFIG ?= config/config.yaml
-
 run: forecast
 	$(RUN) --configfile $(CONFIG)
 
 forecast: env
 	@PYTHONPATH=src python -m pipeline.forecast $(CONFIG)
+
+# Draws the figures that are stale; trains nothing.
+figures: env
+	python -m pipeline.redraw $(CONFIG)
+
+# Says what would run, and why.
+stale: env
+	python -m pipeline.stale $(CONFIG)
+
+# Says where the time of a finished run went.
+profile: env
+	python -m pipeline.profiling $(CONFIG)
 
 test: env
 	pytest

@@ -16,6 +16,8 @@ from pipeline import faults, targets
 from pipeline.claims import claims
 from pipeline.fingerprint import fingerprint
 from pipeline.forecast import forecast
+from pipeline.integrity import set_aside_damaged
+from pipeline.jobs import server
 
 shell.prefix(
     f"set -euo pipefail; export PYTHONPATH={shlex.quote(str(SOURCE))};"
@@ -45,6 +47,15 @@ try:
     CLAIMS = claims.load(Path(workflow.basedir, CONFIG.claims)) if CONFIG.claims else {}
 except pipeline.config.ConfigError as error:
     raise WorkflowError(f"The config is wrong:\n{error}") from None
+
+
+# What is damaged is made again, like what is missing. Not by the processes of single jobs, while others write.
+if workflow.is_main_process:
+    for path in set_aside_damaged(Path("results")):
+        print(
+            f"{path} is damaged: renamed to {path.name}.damaged, and made again",
+            file=sys.stderr,
+        )
 
 
 wildcard_constraints:
@@ -84,6 +95,11 @@ rule all:
         runs_of(CONFIG.enabled).values(),
 
 
+rule figures:
+    input:
+        targets.figure_files(CONFIG, "results/figures"),
+
+
 onstart:
     try:
         faults.check_writable(Path("results"))
@@ -97,6 +113,12 @@ onstart:
     cores = (workflow.local_exec and settings.cores) or settings.nodes or 1
     print(forecast(CONFIG, jobs, cores), file=sys.stderr)
     faults.follow_the_clock(workflow.dag, Path("results"))
+    # not if the jobs run on other machines or in environments of their own
+    if (
+        workflow.executor_plugin.common_settings.local_exec
+        and not workflow.deployment_settings.deployment_method
+    ):
+        workflow.job_server = server.start(SOURCE)
 
 
 onsuccess:

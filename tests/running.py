@@ -1,12 +1,10 @@
 """Running Snakemake, for tests."""
 
 import os
-import re
 import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-SMOKE = ROOT / "config" / "smoke.yaml"
 
 
 def environment() -> dict[str, str]:
@@ -26,11 +24,3 @@ def snakemake(folder: Path, *options: str, **where) -> subprocess.CompletedProce
     process = start(folder, *options, **where)
     stdout, stderr = process.communicate()
     return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
-
-
-def jobs(folder: Path, *options: str, **where: Path) -> dict[str, int]:
-    """How many jobs of each rule a dry run would start."""
-    dry = snakemake(folder, "--dry-run", *options, **where)
-    assert dry.returncode == 0, dry.stderr
-    counts = re.findall(r"^(\w+) +(\d+)$", dry.stdout + dry.stderr, re.MULTILINE)
-    return {rule: int(count) for rule, count in counts if rule not in ("all", "total")}

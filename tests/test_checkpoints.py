@@ -106,7 +106,7 @@ def test_a_killed_process_ends_with_the_rows_of_an_undisturbed_one(folder):
     undisturbed = rows(folder, "undisturbed", spec)
     options = [f"--{name}={path}" for name, path in paths(folder, "killed").items()]
     options += ["--spec", json.dumps(spec), f"--log={folder / 'job.log'}", "--device=cpu"]
-    options += ["--precision=float32", "--threads=1"]
+    options += ["--precision=float32", "--threads=1", "--code=0"]
     killer = """if True:
         import os, signal
         from pipeline.engine import checkpoints
@@ -122,13 +122,11 @@ def test_a_killed_process_ends_with_the_rows_of_an_undisturbed_one(folder):
     assert read_frame(paths(folder, "killed")["output"]).map(repr).equals(undisturbed.map(repr))
 
 
-def test_the_identity_of_a_job_is_that_of_its_settings_its_code_and_its_data(folder, monkeypatch):
+def test_the_identity_of_a_job_is_that_of_its_settings_its_code_and_its_data(folder):
     spec, files = specification(MODEL, TRAINING), [folder / "data.parquet", folder / "holdout.parquet"]
-    identities = [train.identity(spec, *files), train.identity(specification(*VARIANTS["fresh samples"]), *files)]
+    identities = [train.identity(one, "code", *files) for one in (spec, specification(*VARIANTS["fresh samples"]))]
     write_holdout(draw_holdout("and", 2, 10, 101), folder / "holdout.parquet")
-    identities.append(train.identity(spec, *files))
-    monkeypatch.setattr(train, "fingerprint", lambda module, entry: "other code")
-    identities.append(train.identity(spec, *files))
+    identities += [train.identity(spec, code, *files) for code in ("code", "other code")]
     assert len(set(identities)) == 4
 
 

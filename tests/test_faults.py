@@ -103,7 +103,7 @@ REST = ("train", "runs_table", "success_rates")  # what a half-finished copy lac
 
 
 def child(process: subprocess.Popen, job: str, loaded: str) -> int:
-    """The process of a job that Snakemake started, once it has loaded a library of this name."""
+    """The process that Snakemake started for a job, once it has loaded a library of this name."""
     while process.poll() is None:
         for folder in Path("/proc").glob("[0-9]*"):
             try:
@@ -119,7 +119,7 @@ def child(process: subprocess.Popen, job: str, loaded: str) -> int:
 
 def test_a_killed_training_job(half, undisturbed):
     process = start(half, *options(half), start_new_session=True)
-    os.kill(child(process, "pipeline.jobs.train", "kernels-"), signal.SIGKILL)
+    os.kill(child(process, "pipeline.jobs.server", "kernels-"), signal.SIGKILL)
     _, printed = process.communicate()
     assert process.returncode == 1
     assert KILLED in printed.splitlines()
@@ -138,7 +138,7 @@ def hear_ctrl_c() -> None:
 def test_an_interrupted_workflow(half, undisturbed, ending):
     """Ctrl-C goes to all processes of the terminal, and so do these; a kill leaves the lock."""
     process = start(half, *options(half), start_new_session=True, preexec_fn=hear_ctrl_c)
-    child(process, "pipeline.jobs.train", "kernels-")
+    child(process, "pipeline.jobs.server", "kernels-")
     os.killpg(process.pid, ending)
     _, printed = process.communicate()
     assert process.returncode != 0
@@ -157,7 +157,7 @@ def test_an_interrupted_workflow(half, undisturbed, ending):
 
 def test_two_workflows_in_one_folder(half, undisturbed):
     first = start(half, *options(half), start_new_session=True)
-    child(first, "pipeline.jobs.train", "torch")
+    child(first, "pipeline.jobs.server", "torch")
     second = snakemake(half, *options(half))
     assert second.returncode == 1
     said("Directory cannot be locked", second.stderr)
@@ -237,15 +237,28 @@ def damage(path: Path, how: str) -> None:
 
 
 def test_damaged_files(half, undisturbed):
+    damage(half / DATASET.format(10), "bit-flipped")
+    damage(half / RUNS.format(40), "truncated")
+    printed = completes(half, undisturbed, "dataset", "train", *REST)
+    for path in (DATASET.format(10), RUNS.format(40)):
+        said(f"{path} is damaged: renamed", printed)
+        assert (half / f"{path}.damaged").exists()
+
+
+def test_damage_that_is_not_seen_at_the_start(half, undisturbed):
     """A training set that is read by a job, then a run that is read for the tables."""
     damage(half / DATASET.format(10), "bit-flipped")
     damage(half / RUNS.format(40), "truncated")
+    (half / "results/.checked").touch()
+    later = time.time() + 3600
     for path in (DATASET.format(10), RUNS.format(40)):
+        os.utime(half / "results/.checked", (later, later))  # as if all files had been checked since
         stopped = snakemake(half, *options(half))
         assert stopped.returncode == 1
         said(f"{path} is damaged (", stopped.stderr)
         assert "delete it and run snakemake again" in stopped.stderr
         (half / path).unlink()
+        os.utime(half / "results/.checked")
     completes(half, undisturbed, "train", "runs_table", "success_rates")
 
 

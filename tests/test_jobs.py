@@ -124,7 +124,7 @@ def test_the_command_logs_to_its_file(folder):
 
 def test_the_jobs_of_a_cell_start_without_pandas(tmp_path):
     holdout, dataset, output = ([f"--{name}", str(tmp_path / name)] for name in ("holdout", "dataset", "output"))
-    places = [*output, "--checkpoint", str(tmp_path / "checkpoint"), "--device=cpu", "--precision=float32"]
+    places = [*output, "--checkpoint", str(tmp_path / "checkpoint"), "--device=cpu", "--precision=float32", "--code=0"]
     jobs = {
         "holdout": ({"function": "and", "k": 3, "T": 12, "holdout_size": 300}, ["--output", holdout[1]]),
         "dataset": ({"cell": CELL, "seeds": "0-1", **DATA}, [*holdout, "--output", dataset[1]]),

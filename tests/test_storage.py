@@ -11,16 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.storage import (
-    END_SIZE,
-    SEAL,
-    TornFileError,
-    read_frame,
-    read_table,
-    whole_file,
-    write_frame,
-    write_table,
-)
+from pipeline.seals import END_SIZE, SEAL
+from pipeline.storage import TornFileError, read_frame, read_table, whole_file, write_frame, write_table
 
 FRAME = pd.DataFrame({"n": [10, 20, 30], "rate": [0.1, 0.5, None], "name": ["a", "b", "c"]})
 

@@ -1,70 +1,206 @@
 """What a job's code does, as a short hash: the workflow reruns a job when it changes, and only then.
 
-The hash covers a module and everything of this package that it imports, directly or not, as syntax trees without
-docstrings; of a module with C code (a file of its name that ends in .c) that code too, with the headers beside it that
-it includes, without comments. So comments, docstrings, formatting and mere touching change nothing, while any change
-of the code does. A job that uses one entry of a registry (a module's dict of named entries) does not depend on the
-others.
+The hash covers a module and what it uses of this package, directly or not: the functions and classes that are named
+from there on, and of every module that has one of them its other statements too, since they run on import. Code is
+compared as syntax trees without docstrings, so comments, docstrings, formatting, the order of imports and definitions
+and mere touching change nothing, and neither does a function that the job never comes to. C code (a file of the
+module's name that ends in .c, with the headers beside it that it includes) belongs to its module, without comments.
+
+Names are followed as they are written, and imports are absolute. What a decorator of this package marks counts wherever
+its module is imported; a function that is found in another way, such as by ``getattr``, is not seen.
 """
 
 import ast
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+PACKAGE = "pipeline"
 DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+DEFINITION = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+ASSIGNMENT = ast.Assign | ast.AnnAssign
+IMPORT = ast.Import | ast.ImportFrom
 
 
 @cache  # the workflow asks for the same one with every job
-def fingerprint(module: str, entry: str | None = None) -> str:
-    """Hash of a module of this package, such as ``"pipeline.jobs.train"``, and of all that it imports from it.
+def fingerprint(module: str, *unused: str, **entries: str) -> str:
+    """Hash of a module of this package, such as ``"pipeline.jobs.train"``, and of all that it uses from it.
 
     Args:
-        module: the module.
-        entry: of a registry that has this entry, such as ``"and"``, only this one counts.
+        module: the module; of itself, everything counts.
+        unused: modules that are not followed, since the job does not come to them.
+        entries: by the name of a registry (a module's dict of named entries) the only entry that the job uses, such
+            as ``FUNCTIONS="and"``; a registry without this entry counts whole.
 
     Raises:
         ModuleNotFoundError: there is no such module.
     """
-    pending, seen = [module], {}
+    pending, seen = {(module, name) for name in _all_names(module)}, {}
     while pending:
-        name = pending.pop()
-        if name not in seen:
-            seen[name], imports = _analyse(_source(name), entry)
-            pending += [found for found in imports if _exists(found)]
+        place = pending.pop()
+        seen[place], uses = _code(*place, tuple(entries.items()))
+        pending |= {found for found in uses if found not in seen and (found[0] not in unused or not found[1])}
     return hashlib.sha256(repr(sorted(seen.items())).encode()).hexdigest()[:16]
 
 
-def _exists(module: str) -> bool:
-    try:
-        return bool(_source(module))
-    except ModuleNotFoundError:
-        return False
-
-
-def _source(module: str) -> Path:
-    stem = ROOT.joinpath(*module.split("."))
-    for path in (stem.with_suffix(".py"), stem / "__init__.py"):
-        if path.exists():
-            return path
-    raise ModuleNotFoundError(f"no module {module} under {ROOT}")
+Place = tuple[str, str]  # a module and a name in it: of a function or class, or ASSIGNED, or "" for what always runs
+ASSIGNED = "="
 
 
 @cache
-def _analyse(path: Path, entry: str | None) -> tuple[str, frozenset[str]]:
-    """The normalised code of a file and what it imports from this package (modules, and names that may be modules)."""
+def _code(module: str, name: str, entries: tuple[Place, ...]) -> tuple[str, frozenset[Place]]:
+    """The code at a place, and the places that it uses."""
+    source = _read(module)
+    if not name:
+        own, uses = source.always, {(found, "") for found in (*_parents(module), *source.imported_modules())}
+        uses |= {(module, found) for found in source.registered}
+    elif name == ASSIGNED:
+        own, uses = [_restricted(statement, dict(entries)) for statement in source.assignments], set()
+    elif name in source.definitions:
+        own, uses = source.definitions[name], {(module, ASSIGNED), (module, "")}
+    else:  # from elsewhere, or one of the module's variables
+        targets = source.imports.get(name, ())
+        return "", frozenset({_place(target) for target in targets} | {(module, ASSIGNED), (module, "")})
+    names = _Names(module, source)
+    for statement in own:
+        names.visit(statement)
+    code = [*map(ast.dump, own), *sorted(names.imports), source.c_code if name == ASSIGNED else ""]
+    return "\n".join(code), frozenset(uses | names.places)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A module's statements, without docstrings.
+
+    Attributes:
+        definitions: functions and classes, by name.
+        assignments: to variables of the module.
+        always: whatever else is not an import; it runs even if only other modules' names are used.
+        registered: names of functions and classes with a decorator of this package, which may make them known
+            elsewhere when the module is imported.
+        imports: what each imported name stands for, as dotted names.
+        c_code: the C code that belongs to the module.
+    """
+
+    definitions: dict[str, list[ast.stmt]]
+    assignments: list[ast.stmt]
+    always: list[ast.stmt]
+    registered: set[str]
+    imports: dict[str, set[str]]
+    c_code: str
+
+    def imported_modules(self) -> set[str]:
+        """The modules of this package that an import runs."""
+        return {_place(target)[0] for targets in self.imports.values() for target in targets if _own(target)}
+
+
+@cache
+def _read(module: str) -> _Source:
+    path = _path(module)
+    if path is None:
+        raise ModuleNotFoundError(f"no module {module} under {ROOT}")
     tree = ast.parse(path.read_bytes())
-    imports = frozenset(name for node in ast.walk(tree) for name in _imported(node) if name.split(".")[0] == "pipeline")
+    source = _Source({}, [], [], set(), {}, _c_code(path.with_suffix(".c")))
     for node in ast.walk(tree):
         if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False):
             del node.body[0]
+        for name, target in _imported(node):
+            source.imports.setdefault(name, set()).add(target)
     for statement in tree.body:
-        if isinstance(statement, ast.Assign | ast.AnnAssign) and isinstance(statement.value, ast.Dict):
-            _keep_only(statement.value, entry)
-    return ast.dump(tree) + _c_code(path.with_suffix(".c")), imports
+        if isinstance(statement, DEFINITION):
+            source.definitions.setdefault(statement.name, []).append(statement)
+            marks = (node for mark in statement.decorator_list for node in ast.walk(mark))
+            names = {node.id for node in marks if isinstance(node, ast.Name)}
+            if any(_own(target) for name in names for target in source.imports.get(name, ())):
+                source.registered.add(statement.name)
+        elif isinstance(statement, ASSIGNMENT):
+            source.assignments.append(statement)
+        elif not isinstance(statement, IMPORT):
+            source.always.append(statement)
+    return source
+
+
+def _path(module: str) -> Path | None:
+    stem = ROOT.joinpath(*module.split("."))
+    return next((path for path in (stem.with_suffix(".py"), stem / "__init__.py") if path.exists()), None)
+
+
+def _parents(module: str) -> Iterator[str]:
+    """The packages that a module lies in; importing it runs them."""
+    parts = module.split(".")
+    yield from (".".join(parts[:end]) for end in range(1, len(parts)))
+
+
+def _place(target: str) -> Place:
+    """Where something is whose dotted name is known: ``"a.b.f"`` -> ``("a.b", "f")``; of a module, what always runs."""
+    parts = target.split(".")
+    for end in range(len(parts), 0, -1):
+        if _path(module := ".".join(parts[:end])):
+            return module, "".join(parts[end : end + 1])
+    raise ModuleNotFoundError(f"no module {target} under {ROOT}")
+
+
+class _Names(ast.NodeVisitor):
+    """Collects what the statements of a module name.
+
+    Attributes:
+        places: functions, classes and variables of this package's modules.
+        imports: names that are imported, with what they stand for.
+    """
+
+    def __init__(self, module: str, source: _Source) -> None:
+        self.module, self.source = module, source
+        self.places: set[Place] = set()
+        self.imports: set[str] = set()
+
+    def visit_Name(self, node: ast.Name) -> None:
+        if node.id in self.source.definitions:
+            self.places.add((self.module, node.id))
+        for target in self._targets(node):
+            module, name = _place(target)
+            self.places |= {(module, one) for one in ([name] if name else _all_names(module))}
+
+    def visit_Attribute(self, node: ast.Attribute) -> None:
+        modules = [target for target in self._targets(node.value) if not _place(target)[1]]
+        self.places |= {_place(f"{module}.{node.attr}") for module in modules}
+        if not modules:
+            self.generic_visit(node)
+
+    def _targets(self, node: ast.expr) -> list[str]:
+        """What an imported name of this package stands for."""
+        targets = self.source.imports.get(node.id, ()) if isinstance(node, ast.Name) else ()
+        self.imports |= {f"{node.id} is {target}" for target in targets}
+        return [target for target in targets if _own(target)]
+
+
+def _all_names(module: str) -> tuple[str, ...]:
+    return ("", ASSIGNED, *_read(module).definitions)
+
+
+def _own(target: str) -> bool:
+    return target.split(".")[0] == PACKAGE
+
+
+def _imported(node: ast.AST) -> Iterator[tuple[str, str]]:
+    """The names that an import binds, and what they stand for; ``import a.b`` binds a and counts as all of a.b."""
+    if isinstance(node, ast.Import):
+        yield from ((alias.asname or alias.name.split(".")[0], alias.name) for alias in node.names)
+    elif isinstance(node, ast.ImportFrom) and node.module:
+        yield from ((alias.asname or alias.name, f"{node.module}.{alias.name}") for alias in node.names)
+
+
+def _restricted(statement: ast.Assign | ast.AnnAssign, entries: Mapping[str, str]) -> ast.stmt:
+    """An assignment; of a registry with a chosen entry, only that one."""
+    target = statement.target if isinstance(statement, ast.AnnAssign) else statement.targets[0]
+    if not (isinstance(target, ast.Name) and target.id in entries and isinstance(statement.value, ast.Dict)):
+        return statement
+    pairs = zip(statement.value.keys, statement.value.values, strict=True)
+    chosen = [pair for pair in pairs if isinstance(pair[0], ast.Constant) and pair[0].value == entries[target.id]]
+    return ast.Assign([target], ast.Dict(*map(list, zip(*chosen, strict=True)))) if chosen else statement
 
 
 def _c_code(path: Path) -> str:
@@ -73,19 +209,3 @@ def _c_code(path: Path) -> str:
         return ""
     code = " ".join(re.sub(r"/\*.*?\*/", " ", path.read_text(), flags=re.DOTALL).split())
     return code + "".join(_c_code(path.with_name(header)) for header in re.findall(r'#include "(.*?)"', code))
-
-
-def _keep_only(registry: ast.Dict, entry: str | None) -> None:
-    """Drops the other entries of a dict that has this one."""
-    keys = [key.value if isinstance(key, ast.Constant) else None for key in registry.keys]
-    if entry in keys:
-        index = keys.index(entry)
-        registry.keys, registry.values = registry.keys[index : index + 1], registry.values[index : index + 1]
-
-
-def _imported(node: ast.AST) -> Iterator[str]:
-    if isinstance(node, ast.Import):
-        yield from (alias.name for alias in node.names)
-    elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-        yield node.module
-        yield from (f"{node.module}.{alias.name}" for alias in node.names)

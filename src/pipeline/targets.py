@@ -1,35 +1,65 @@
 """What the workflow's rules take from the config: lists of files, and specifications of jobs."""
 
+import glob
 import json
+import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import product
 from pathlib import Path
+from types import MappingProxyType
 
+from pipeline.blocks import block_name, seed_range
 from pipeline.claims.claims import Claim
 from pipeline.claims.evidence import REFERENCES
-from pipeline.config import NO_TRAINING, Adaptive, Cell, Config, CurveAddress, Experiment, Figure
+from pipeline.config import NO_TRAINING, Adaptive, Cell, Config, CurveAddress, Experiment, Figure, Section
 from pipeline.config.factors import factors
+from pipeline.engine.architecture import architecture
+from pipeline.fingerprint import fingerprint
 
 
-def run_files(config: Config, experiments: Iterable[Experiment], pattern: str) -> list[str]:
+def present_blocks(pattern: str) -> dict[Cell, list[range]]:
+    """The blocks of seeds that there are result files of, by cell.
+
+    Args:
+        pattern: the path of a result file with the wildcards of a training job.
+    """
+    parts = re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(pattern)))
+    present = defaultdict(list)
+    for path in glob.iglob(re.sub(r"\{\w+\}", "*", pattern)):
+        found = parts.fullmatch(path).groupdict()
+        seeds = seed_range(found.pop("seeds"))
+        present[Cell(**found | {name: int(found[name]) for name in ("k", "T", "n")})].append(seeds)
+    return present
+
+
+def run_files(
+    config: Config,
+    experiments: Iterable[Experiment],
+    pattern: str,
+    present: Mapping[Cell, list[range]] = MappingProxyType({}),
+) -> list[str]:
     """The result files of all blocks of runs of some experiments, each once.
 
     Args:
         config: the config, which sets the size of a block.
         experiments: the experiments; cells that they share give one file.
         pattern: a path with the wildcards of a training job.
+        present: the blocks that there are result files of.
     """
     cells = [cells for experiment in experiments for cells in experiment.cells().items()]
-    return list(dict.fromkeys(_block_files(config, cells, pattern)))
+    return list(dict.fromkeys(_block_files(config, cells, pattern, present)))
 
 
-def _block_files(config: Config, cells: Iterable[tuple[Cell, int]], pattern: str) -> Iterator[str]:
+def _block_files(
+    config: Config, cells: Iterable[tuple[Cell, int]], pattern: str, present: Mapping[Cell, list[range]]
+) -> Iterator[str]:
     """The files of the blocks of some cells, up to a number of runs of each."""
-    blocks = config.seed_blocks()
+    blocks = config.seed_blocks(present)
     for cell, count in cells:
         for seeds in blocks[cell]:
             if seeds[0] < count:
-                yield pattern.format(**cell._asdict(), seeds=f"{seeds[0]}-{seeds[-1]}")
+                yield pattern.format(**cell._asdict(), seeds=block_name(seeds))
 
 
 def adaptive_files(experiments: Iterable[Experiment], pattern: str) -> list[str]:
@@ -55,12 +85,17 @@ def _round_files(curve: CurveAddress, adaptive: Adaptive, rounds: int, pattern: 
 
 
 def design_inputs(
-    config: Config, curve: CurveAddress, one: int, pattern: str, adaptive_pattern: str
+    config: Config,
+    curve: CurveAddress,
+    one: int,
+    pattern: str,
+    adaptive_pattern: str,
+    present: Mapping[Cell, list[range]] = MappingProxyType({}),
 ) -> dict[str, list[str]]:
     """The result files by which a round chooses its sizes: of the curve's grid, and of the rounds before."""
     experiment = config.adaptive[curve]
     return {
-        "grid": list(_block_files(config, experiment.curves()[curve].items(), pattern)),
+        "grid": list(_block_files(config, experiment.curves()[curve].items(), pattern, present)),
         "rounds": list(_round_files(curve, experiment.adaptive, one - 1, adaptive_pattern)),
     }
 
@@ -100,6 +135,37 @@ def _learning(config: Config, address: Cell | CurveAddress) -> dict:
 def fitting_spec(config: Config, cell: Cell) -> str:
     """The specification of a cell's jobs of a learner that is fitted at once."""
     return json.dumps({"cell": cell._asdict(), "model": config.models[cell.model].model_dump(mode="json")})
+
+
+def training_code(config: Config, address: Cell | CurveAddress, job: str = "train") -> str:
+    """The fingerprint of the code that the training jobs of a cell, or of a curve's rounds, come to.
+
+    Other models' code is left out, and what is switched off.
+    """
+    training = config.training[address.training]
+    unused = [] if training.norm_bound else ["norm_bound"]
+    unused += [] if training.record else ["recording", "attention_weights"]
+    entries = _learning_entries(config, address) | {"FUNCTIONS": address.function}
+    return fingerprint(f"pipeline.jobs.{job}", *(f"pipeline.engine.{name}" for name in unused), **entries)
+
+
+def theory_code(config: Config, job: str, part: str) -> list[str]:
+    """The fingerprints of the code that a job of the theory comes to, one a Boolean function that it uses."""
+    section = getattr(config.theory, part, None)
+    entries = _learning_entries(config, section) if hasattr(section, "training") else {}
+    functions = theory_functions(config, part)
+    return [fingerprint(f"pipeline.jobs.{job}", FUNCTIONS=function, **entries) for function in functions]
+
+
+def _learning_entries(config: Config, names: Cell | CurveAddress | Section) -> dict[str, str]:
+    """The entries of the engine's registries that training uses, by what names its model and protocol."""
+    model, training = config.models[names.model], config.training[names.training]
+    return {"ARCHITECTURES": architecture(model.model_dump()), "RULES": training.optimiser}
+
+
+def fitting_code(config: Config, cell: Cell) -> str:
+    """The fingerprint of the code that a cell's jobs of a learner that is fitted at once come to."""
+    return fingerprint("pipeline.jobs.fit", FUNCTIONS=cell.function, BASELINES=config.models[cell.model].kind)
 
 
 def dataset_spec(config: Config, data: str, seeds: str, **address: str | int) -> str:

@@ -14,7 +14,8 @@ import pytest
 import yaml
 
 from pipeline.storage import read_frame
-from running import ROOT, SMOKE, jobs, snakemake, start
+from running import ROOT, snakemake, start
+from smoke import SMOKE, jobs
 
 pytestmark = [pytest.mark.slow, pytest.mark.slurm]
 

@@ -1,6 +1,8 @@
 # Requires: the results of the grids of experiments with adaptive rounds, and their holdouts.
 # Yields: round after round the design, which chooses sample sizes and seeds, and the results of the runs it chose.
 
+PRESENT = targets.present_blocks(rules.train.output[0])
+
 
 rule design:
     input:
@@ -15,7 +17,7 @@ rule design:
         spec=lambda w: targets.design_spec(CONFIG, curve_of(w)),
         code=fingerprint("pipeline.jobs.design"),
     shell:
-        "python -m pipeline.jobs.design --spec {params.spec:q} --grid {input.grid} --rounds {input.rounds}"
+        "python -m pipeline.jobs design --spec {params.spec:q} --grid {input.grid} --rounds {input.rounds}"
         " --output {output} --log {log}"
 
 
@@ -38,9 +40,9 @@ rule train_adaptive:
         precision=CONFIG.compute.precision,
     params:
         spec=lambda w: targets.adaptive_training_spec(CONFIG, curve_of(w), int(w.size)),
-        code=lambda w: fingerprint("pipeline.jobs.train_adaptive", w.function),
+        code=lambda w: targets.training_code(CONFIG, curve_of(w), "train_adaptive"),
         checkpoint="results/checkpoints/{data}/{function}/{model}/{training}/k{k}/T{T}/round{round}/size{size}.pt",
     shell:
-        "python -m pipeline.jobs.train_adaptive --spec {params.spec:q} --design {input.design} --holdout {input.holdout}"
-        " --dataset {output.dataset} --output {output.runs} --checkpoint {params.checkpoint} --log {log}"
+        "python -m pipeline.jobs train_adaptive --spec {params.spec:q} --design {input.design} --holdout {input.holdout}"
+        " --dataset {output.dataset} --output {output.runs} --checkpoint {params.checkpoint} --code {params.code} --log {log}"
         " --device {resources.device} --precision {resources.precision} --threads {threads}"

@@ -15,7 +15,7 @@ rule runs_table:
         spec=targets.experiments_spec(CONFIG.enabled),
         code=fingerprint("pipeline.jobs.tabulate"),
     shell:
-        "python -m pipeline.jobs.tabulate --table runs --spec {params.spec:q} --files {input.files} --adaptive {input.adaptive}"
+        "python -m pipeline.jobs tabulate --table runs --spec {params.spec:q} --files {input.files} --adaptive {input.adaptive}"
         " --output {output} --log {log}"
 
 
@@ -33,7 +33,7 @@ rule learning_curves_table:
         spec=targets.experiments_spec(targets.shown(CONFIG, "learning_curves")),
         code=fingerprint("pipeline.jobs.tabulate"),
     shell:
-        "python -m pipeline.jobs.tabulate --table {params.table} --spec {params.spec:q} --files {input.files}"
+        "python -m pipeline.jobs tabulate --table {params.table} --spec {params.spec:q} --files {input.files}"
         " --adaptive {input.adaptive} --output {output} --log {log}"
 
 
@@ -94,7 +94,7 @@ rule success_rates:
         ),
         code=fingerprint("pipeline.jobs.success_rates"),
     shell:
-        "python -m pipeline.jobs.success_rates --spec {params.spec:q} --runs {input.runs} --output {output} --log {log}"
+        "python -m pipeline.jobs success_rates --spec {params.spec:q} --runs {input.runs} --output {output} --log {log}"
 
 
 ESTIMATION = json.dumps(
@@ -119,7 +119,7 @@ rule critical_sample_size:
         spec=ESTIMATION,
         code=fingerprint("pipeline.jobs.critical_sample_sizes"),
     shell:
-        "python -m pipeline.jobs.critical_sample_sizes --spec {params.spec:q} --rates {input.rates}"
+        "python -m pipeline.jobs critical_sample_sizes --spec {params.spec:q} --rates {input.rates}"
         " --output {output} --log {log}"
 
 
@@ -137,7 +137,7 @@ rule scaling_fits:
         spec=ESTIMATION,
         code=fingerprint("pipeline.jobs.scaling_fits"),
     shell:
-        "python -m pipeline.jobs.scaling_fits --spec {params.spec:q} --critical {input.critical} --rates {input.rates}"
+        "python -m pipeline.jobs scaling_fits --spec {params.spec:q} --critical {input.critical} --rates {input.rates}"
         " --output {output} --log {log}"
 
 
@@ -157,7 +157,7 @@ rule law_fits:
         spec=ESTIMATION,
         code=fingerprint("pipeline.jobs.law_fits"),
     shell:
-        "python -m pipeline.jobs.law_fits --spec {params.spec:q} --rates {input.rates} --fits {output.fits}"
+        "python -m pipeline.jobs law_fits --spec {params.spec:q} --rates {input.rates} --fits {output.fits}"
         " --verdicts {output.verdicts} --sizes {output.sizes} --curves {output.curves} --log {log}"
 
 
@@ -175,7 +175,7 @@ rule sensitivity:
         spec=targets.sensitivity_spec(CONFIG),
         code=fingerprint("pipeline.jobs.sensitivity"),
     shell:
-        "python -m pipeline.jobs.sensitivity --spec {params.spec:q} --critical {input.critical} --rates {input.rates}"
+        "python -m pipeline.jobs sensitivity --spec {params.spec:q} --critical {input.critical} --rates {input.rates}"
         " --output {output} --log {log}"
 
 
@@ -197,7 +197,7 @@ rule transitions:
         spec=ONLINE,
         code=fingerprint("pipeline.jobs.transitions"),
     shell:
-        "python -m pipeline.jobs.transitions --spec {params.spec:q} --runs {input.runs} --output {output} --log {log}"
+        "python -m pipeline.jobs transitions --spec {params.spec:q} --runs {input.runs} --output {output} --log {log}"
 
 
 rule transition_fits:
@@ -213,5 +213,5 @@ rule transition_fits:
         spec=ONLINE,
         code=fingerprint("pipeline.jobs.transition_fits"),
     shell:
-        "python -m pipeline.jobs.transition_fits --spec {params.spec:q} --runs {input.runs} --output {output}"
+        "python -m pipeline.jobs transition_fits --spec {params.spec:q} --runs {input.runs} --output {output}"
         " --log {log}"

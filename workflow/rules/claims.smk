@@ -19,5 +19,5 @@ rule claims:
         ),
         code=fingerprint("pipeline.jobs.claims"),
     shell:
-        "python -m pipeline.jobs.claims --spec {params.spec:q} --tables {input.tables} --json {output.json}"
+        "python -m pipeline.jobs claims --spec {params.spec:q} --tables {input.tables} --json {output.json}"
         " --markdown {output.markdown} --log {log}"

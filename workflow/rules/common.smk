@@ -20,23 +20,17 @@ def inputs_of_design(wildcards):
     """The runs by which a round is designed."""
     patterns = rules.train.output[0], rules.train_adaptive.output.runs
     return targets.design_inputs(
-        CONFIG, curve_of(wildcards), int(wildcards.round), *patterns
+        CONFIG, curve_of(wildcards), int(wildcards.round), *patterns, PRESENT
     )
 
 
 def runs_of(experiments):
     """The result files of some experiments, by name: of their grids, and of their adaptive rounds."""
     return {
-        "files": targets.run_files(CONFIG, experiments.values(), rules.train.output[0]),
+        "files": targets.run_files(
+            CONFIG, experiments.values(), rules.train.output[0], PRESENT
+        ),
         "adaptive": targets.adaptive_files(
             experiments.values(), rules.train_adaptive.output.runs
         ),
     }
-
-
-def theory_code(job, part):
-    """The code of a job, of the Boolean functions only those that it uses."""
-    return [
-        fingerprint(f"pipeline.jobs.{job}", function)
-        for function in targets.theory_functions(CONFIG, part)
-    ]

@@ -13,7 +13,7 @@ rule save_config:
         spec=json.dumps(CONFIG.model_dump(mode="json")),
         code=fingerprint("pipeline.jobs.save_config"),
     shell:
-        "python -m pipeline.jobs.save_config --spec {params.spec:q} --output {output} --log {log}"
+        "python -m pipeline.jobs save_config --spec {params.spec:q} --output {output} --log {log}"
 
 
 rule holdout:
@@ -34,9 +34,9 @@ rule holdout:
                 "holdout_size": CONFIG.data[w.data].holdout_size,
             }
         ),
-        code=lambda w: fingerprint("pipeline.jobs.holdout", w.function),
+        code=lambda w: fingerprint("pipeline.jobs.holdout", FUNCTIONS=w.function),
     shell:
-        "python -m pipeline.jobs.holdout --spec {params.spec:q} --output {output} --log {log}"
+        "python -m pipeline.jobs holdout --spec {params.spec:q} --output {output} --log {log}"
 
 
 rule dataset:
@@ -60,6 +60,6 @@ rule dataset:
             T=int(w.T),
             n=int(w.n),
         ),
-        code=lambda w: fingerprint("pipeline.jobs.dataset", w.function),
+        code=lambda w: fingerprint("pipeline.jobs.dataset", FUNCTIONS=w.function),
     shell:
-        "python -m pipeline.jobs.dataset --spec {params.spec:q} --holdout {input.holdout} --output {output} --log {log}"
+        "python -m pipeline.jobs dataset --spec {params.spec:q} --holdout {input.holdout} --output {output} --log {log}"

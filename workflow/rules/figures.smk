@@ -111,5 +111,5 @@ rule summary:
         ),
         code=fingerprint("pipeline.jobs.summarise"),
     shell:
-        "python -m pipeline.jobs.summarise --spec {params.spec:q} --critical {input.critical} --fits {input.fits}"
+        "python -m pipeline.jobs summarise --spec {params.spec:q} --critical {input.critical} --fits {input.fits}"
         " --verdicts {input.verdicts} --runs {input.runs} {params.options} --output {output} --log {log}"

@@ -13,9 +13,9 @@ rule representation:
         "../../environment.yml"
     params:
         spec=targets.theory_spec(CONFIG, "representation"),
-        code=theory_code("representation", "representation"),
+        code=targets.theory_code(CONFIG, "representation", "representation"),
     shell:
-        "python -m pipeline.jobs.representation --spec {params.spec:q} --output {output} --log {log}"
+        "python -m pipeline.jobs representation --spec {params.spec:q} --output {output} --log {log}"
 
 
 rule head_norms:
@@ -33,9 +33,9 @@ rule head_norms:
     params:
         job="head_norms",
         spec=targets.theory_spec(CONFIG, "heads"),
-        code=theory_code("head_norms", "heads"),
+        code=targets.theory_code(CONFIG, "head_norms", "heads"),
     shell:
-        "python -m pipeline.jobs.{params.job} --spec {params.spec:q} --datasets {input.datasets}"
+        "python -m pipeline.jobs {params.job} --spec {params.spec:q} --datasets {input.datasets}"
         " --holdouts {input.holdouts} --output {output} --log {log}"
 
 
@@ -52,7 +52,7 @@ use rule head_norms as basin with:
     params:
         job="basin",
         spec=targets.theory_spec(CONFIG, "basin"),
-        code=theory_code("basin", "basin"),
+        code=targets.theory_code(CONFIG, "basin", "basin"),
 
 
 rule capacity:
@@ -67,9 +67,9 @@ rule capacity:
         "../../environment.yml"
     params:
         spec=targets.theory_spec(CONFIG, "heads"),
-        code=theory_code("capacity", "heads"),
+        code=targets.theory_code(CONFIG, "capacity", "heads"),
     shell:
-        "python -m pipeline.jobs.capacity --spec {params.spec:q} --representation {input.representation}"
+        "python -m pipeline.jobs capacity --spec {params.spec:q} --representation {input.representation}"
         " --heads {input.heads} --output {output} --log {log}"
 
 

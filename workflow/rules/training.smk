@@ -22,12 +22,12 @@ rule train:
         precision=CONFIG.compute.precision,
     params:
         spec=lambda w: targets.training_spec(CONFIG, cell_of(w, w.training)),
-        code=lambda w: fingerprint("pipeline.jobs.train", w.function),
+        code=lambda w: targets.training_code(CONFIG, cell_of(w, w.training)),
         # no output: Snakemake would delete it before a job that is to go on from it
         checkpoint="results/checkpoints/{data}/{function}/{model}/{training}/k{k}/T{T}/n{n}/seeds{seeds}.pt",
     shell:
-        "python -m pipeline.jobs.train --spec {params.spec:q} --dataset {input.dataset} --holdout {input.holdout}"
-        " --output {output} --checkpoint {params.checkpoint} --log {log} --device {resources.device}"
+        "python -m pipeline.jobs train --spec {params.spec:q} --dataset {input.dataset} --holdout {input.holdout}"
+        " --output {output} --checkpoint {params.checkpoint} --code {params.code} --log {log} --device {resources.device}"
         " --precision {resources.precision} --threads {threads}"
 
 
@@ -47,7 +47,9 @@ rule fit:
         spec=lambda w: targets.fitting_spec(
             CONFIG, cell_of(w, pipeline.config.NO_TRAINING)
         ),
-        code=lambda w: fingerprint("pipeline.jobs.fit", w.function),
+        code=lambda w: targets.fitting_code(
+            CONFIG, cell_of(w, pipeline.config.NO_TRAINING)
+        ),
     shell:
-        "python -m pipeline.jobs.fit --spec {params.spec:q} --dataset {input.dataset} --holdout {input.holdout}"
+        "python -m pipeline.jobs fit --spec {params.spec:q} --dataset {input.dataset} --holdout {input.holdout}"
         " --output {output} --log {log}"

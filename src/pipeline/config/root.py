@@ -1,11 +1,14 @@
 """The whole config: its sections, and what follows from them together."""
 
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from math import ceil
+from types import MappingProxyType
 from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from pipeline.blocks import cut
 from pipeline.config.conditions import experiment_problems, figure_problems, overlap_problems, sensitivity_problems
 from pipeline.config.experiments import NO_TRAINING, Cell, CurveAddress, Experiment
 from pipeline.config.figures import Figures
@@ -139,17 +142,17 @@ class Config(Section):
         """A field of an experiment's training protocol; None without training."""
         return getattr(self.training[experiment.training], field) if experiment.training else None
 
-    def seed_blocks(self) -> dict[Cell, list[range]]:
+    def seed_blocks(self, present: Mapping[Cell, Collection[range]] = MappingProxyType({})) -> dict[Cell, list[range]]:
         """Of each cell, the seeds of each of its jobs; the last job may have fewer.
 
         A cell that experiments share has as many seeds as the largest of them asks for, so that it is computed once.
+
+        Args:
+            present: the blocks of seeds that there are results of, which are kept as they are.
         """
         counts: dict[Cell, int] = {}
         for experiment in self.enabled.values():
             for cell, seeds in experiment.cells().items():
                 counts[cell] = max(counts.get(cell, 0), seeds)
         size = self.compute.seeds_per_job
-        return {
-            cell: [range(first, min(first + size, count)) for first in range(0, count, size)]
-            for cell, count in counts.items()
-        }
+        return {cell: cut(count, size, present.get(cell, ())) for cell, count in counts.items()}

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from pipeline.engine.architecture import architecture
 from pipeline.engine.deep_transformer import DeepTransformer
 from pipeline.engine.dropout import Dropout
 from pipeline.engine.lstm import Lstm
@@ -18,15 +19,16 @@ def build_model(settings: dict[str, Any], context_length: int) -> StackedModel:
         context_length: T.
     """
     values = {name: value for name, value in settings.items() if name != "kind"}
-    return KINDS[settings["kind"]](context_length, values)
+    return ARCHITECTURES[architecture(settings)](context_length, values)
 
 
 def _transformer(context_length: int, values: dict[str, Any]) -> StackedModel:
-    values = values | {"dropout": Dropout(**values["dropout"])}
-    if values["layers"] > 1 or values["dropout"].embedding:
-        return DeepTransformer(context_length, **values)
-    del values["layers"]
-    return Transformer(context_length, **values)
+    values = {name: value for name, value in values.items() if name != "layers"}
+    return Transformer(context_length, **values | {"dropout": Dropout(**values["dropout"])})
+
+
+def _deep_transformer(context_length: int, values: dict[str, Any]) -> StackedModel:
+    return DeepTransformer(context_length, **values | {"dropout": Dropout(**values["dropout"])})
 
 
 def _mlp(context_length: int, values: dict[str, Any]) -> StackedModel:
@@ -37,4 +39,5 @@ def _lstm(context_length: int, values: dict[str, Any]) -> StackedModel:
     return Lstm(context_length, **values)
 
 
-KINDS = {"transformer": _transformer, "mlp": _mlp, "lstm": _lstm}
+# A job uses one of these, so its fingerprint leaves out the others (pipeline.targets.training_code).
+ARCHITECTURES = {"transformer": _transformer, "deep_transformer": _deep_transformer, "mlp": _mlp, "lstm": _lstm}

@@ -60,9 +60,3 @@ def _report(kind: type[BaseException], error: BaseException, trace: TracebackTyp
 def _out_of_memory(error: BaseException) -> bool:
     """Whether Python, numpy, pyarrow or torch wants memory; the error of torch has no class of its own on the CPU."""
     return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "allocate memory" in str(error))
-
-
-def seed_range(block: str) -> range:
-    """The seeds of a block: ``"0-49"`` -> ``range(0, 50)``."""
-    first, last = map(int, block.split("-"))
-    return range(first, last + 1)

@@ -3,6 +3,7 @@
 import logging
 from pathlib import Path
 
+from pipeline.blocks import seed_range
 from pipeline.datasets import Address, read_holdout, write_training_sets
 from pipeline.jobs import arguments
 from pipeline.noise import add_noise
@@ -16,7 +17,7 @@ def draw_block(spec: dict, holdout_path: Path, output: Path) -> None:
     address, holdout = Address(**spec["cell"]), read_holdout(holdout_path)
     protocol = {name: spec[name] for name in ("reject_ambiguous", "max_redraws")}
     rates = {name: spec[name] for name in ("label_noise", "feature_noise")}
-    seeds = arguments.seed_range(spec["seeds"])
+    seeds = seed_range(spec["seeds"])
     sets = [add_noise(draw_training_set(address, seed, holdout, **protocol), address, **rates) for seed in seeds]
     write_training_sets(sets, output)
     redraws, ambiguous = sum(one.redraws for one in sets), sum(one.unique is False for one in sets)

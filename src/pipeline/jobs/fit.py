@@ -33,9 +33,12 @@ def fit_block(spec: dict, dataset: Path, holdout: Path, output: Path) -> None:
         output: where the results go, a row a run.
     """
     address, sets = Address(*(spec["cell"][name] for name in Address._fields)), read_training_sets(dataset)
-    results = list(_results(spec["model"], address, sets, read_holdout(holdout)))
+    inputs, began = read_holdout(holdout), time.monotonic()
+    results = list(_results(spec["model"], address, sets, inputs))
+    seconds = time.monotonic() - began
     write_results(spec["cell"], sets, results, output)
-    log.info("%s: %d of %d runs succeeded", address, sum(result.success for result in results), len(results))
+    succeeded = sum(result.success for result in results)
+    log.info("%s: %d of %d runs succeeded; %.2f s of fitting", address, succeeded, len(results), seconds)
 
 
 def _results(settings: dict, address: Address, sets: list[TrainingSet], inputs: PackedBits) -> Iterator[RunResult]:

@@ -25,7 +25,6 @@ from pipeline.engine.protocol import Protocol
 from pipeline.engine.recording import Recorder
 from pipeline.engine.stacking import runs_per_stack
 from pipeline.engine.training import Training
-from pipeline.fingerprint import fingerprint
 from pipeline.jobs import arguments
 from pipeline.randomness import Stream
 from pipeline.results import RunResult, write_results
@@ -34,7 +33,9 @@ log = logging.getLogger(__name__)
 PROGRESS_SECONDS = 10.0
 
 
-def train_block(spec: dict, dataset: Path, holdout: Path, output: Path, checkpoint: Path, device: torch.device) -> None:
+def train_block(
+    spec: dict, dataset: Path, holdout: Path, output: Path, checkpoint: Path, device: torch.device, code: str = ""
+) -> None:
     """Trains every run of the block and writes their results.
 
     Args:
@@ -45,13 +46,15 @@ def train_block(spec: dict, dataset: Path, holdout: Path, output: Path, checkpoi
         output: where the results go, a row a run.
         checkpoint: where the state is saved until then.
         device: where to train.
+        code: the fingerprint of the training's code: a checkpoint of other code is not used.
     """
     address, sets = Address(*(spec["cell"][name] for name in Address._fields)), read_training_sets(dataset)
     model, protocol = build_model(spec["model"], address.T), Protocol.of(spec["training"])
     inputs, size = read_holdout(holdout), runs_per_stack(model, address.n, device)
-    saved = Checkpoint(checkpoint, lambda: identity(spec, dataset, holdout))
+    saved = Checkpoint(checkpoint, lambda: identity(spec, code, dataset, holdout))
     state = saved.load() or {"finished": []}
     results = [RunResult(**result) for result in state["finished"]]
+    began = time.monotonic()
     for start in range(len(results), len(sets), size):
         training = begin(model, protocol, address, sets[start : start + size], inputs, device)
         progress = Progress(f"{address}, runs {start + 1} to {start + len(training.results)} of {len(sets)}")
@@ -64,9 +67,12 @@ def train_block(spec: dict, dataset: Path, holdout: Path, output: Path, checkpoi
             if saved.due:
                 saved.save({"finished": finished, "stack": training.state()})
         results += training.results
+    seconds = time.monotonic() - began
     write_results(spec["cell"], sets, results, output)
     saved.remove()
-    log.info("%s: %d of %d runs succeeded%s", address, sum(one.success for one in results), len(results), lost(results))
+    succeeded = sum(one.success for one in results)
+    log.info("%s: %d of %d runs succeeded%s", address, succeeded, len(results), lost(results))
+    log.info("%s: %.2f s of training", address, seconds)
 
 
 def lost(results: list[RunResult]) -> str:
@@ -75,10 +81,9 @@ def lost(results: list[RunResult]) -> str:
     return f"; {diverged} of them diverged, which a lower learning_rate may mend" if diverged else ""
 
 
-def identity(spec: dict, *inputs: Path) -> str:
-    """What the results of a job depend on: its specification, the code and the contents of its input files."""
+def identity(spec: dict, code: str, *inputs: Path) -> str:
+    """What the results of a job depend on: its specification, its code's fingerprint and its input files' contents."""
     digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in inputs]
-    code = fingerprint("pipeline.jobs.train", spec["cell"]["function"])
     return json.dumps([spec, code, digests], sort_keys=True)
 
 
@@ -135,11 +140,11 @@ def choose_device(name: str) -> torch.device:
 def main() -> None:
     """The job's command."""
     paths = ("dataset", "holdout", "output", "checkpoint")
-    given = arguments.parse(__doc__, *paths, device={}, precision={}, threads={"type": int})
+    given = arguments.parse(__doc__, *paths, code={}, device={}, precision={}, threads={"type": int})
     torch.set_num_threads(given.threads)
     torch.set_float32_matmul_precision("high" if given.precision == "tf32" else "highest")
     keep_freed_memory()
-    train_block(given.spec, *(getattr(given, name) for name in paths), choose_device(given.device))
+    train_block(given.spec, *(getattr(given, name) for name in paths), choose_device(given.device), given.code)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,14 @@ from pipeline.storage import read_table
 
 
 def train_size(
-    spec: dict, design: Path, holdout: Path, dataset: Path, output: Path, checkpoint: Path, device: torch.device
+    spec: dict,
+    design: Path,
+    holdout: Path,
+    dataset: Path,
+    output: Path,
+    checkpoint: Path,
+    device: torch.device,
+    code: str = "",
 ) -> None:
     """Draws the training sets, as a full grid would have them, trains the runs and writes their results.
 
@@ -26,23 +33,24 @@ def train_size(
         output: where the results go, a row a run.
         checkpoint: where the state is saved until then.
         device: where to train.
+        code: the fingerprint of the training's code: a checkpoint of other code is not used.
     """
     chosen = read_table(design).to_pylist()[spec["size"] - 1]
     cell = spec["curve"] | {"n": chosen["n"]}
     address = {name: cell[name] for name in Address._fields}
     draw_block({"cell": address, "seeds": chosen["seeds"], **spec["data"]}, holdout, dataset)
     learning = {name: spec[name] for name in ("model", "training")}
-    train_block({"cell": cell, **learning}, dataset, holdout, output, checkpoint, device)
+    train_block({"cell": cell, **learning}, dataset, holdout, output, checkpoint, device, code)
 
 
 def main() -> None:
     """The job's command."""
     paths = ("design", "holdout", "dataset", "output", "checkpoint")
-    given = arguments.parse(__doc__, *paths, device={}, precision={}, threads={"type": int})
+    given = arguments.parse(__doc__, *paths, code={}, device={}, precision={}, threads={"type": int})
     torch.set_num_threads(given.threads)
     torch.set_float32_matmul_precision("high" if given.precision == "tf32" else "highest")
     keep_freed_memory()
-    train_size(given.spec, *(getattr(given, name) for name in paths), choose_device(given.device))
+    train_size(given.spec, *(getattr(given, name) for name in paths), choose_device(given.device), given.code)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,59 @@
+"""What Snakemake would run, and why: its dry run, read."""
+
+import re
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+# Rules whose jobs train or fit, and with them those that prepare for it; all others only look at what these make.
+LEARNING = frozenset({"train", "train_adaptive", "fit", "head_norms", "basin"})
+TRAINING = LEARNING | {"holdout", "dataset", "design"}
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job that would run.
+
+    Attributes:
+        rule: its rule.
+        reason: why, in Snakemake's words.
+        output: its output files, separated by commas.
+        wildcards: by name.
+    """
+
+    rule: str
+    reason: str
+    output: str = ""
+    wildcards: dict[str, str] = field(default_factory=dict)
+
+
+class WorkflowFailed(Exception):
+    """Snakemake could not say what would run; the text is its own."""
+
+
+def dry_run(config: Path, *targets: str) -> list[Job]:
+    """The jobs that `snakemake` would start here for a config file, without the targets that only gather files.
+
+    Args:
+        config: the config file.
+        targets: of the workflow; none: its default.
+
+    Raises:
+        WorkflowFailed: the config is wrong, or files are missing that no rule makes.
+    """
+    options = ["--dry-run", "--cores", "1", "--nocolor", "--quiet", "host", "--configfile", str(config)]
+    done = subprocess.run(["snakemake", *targets, *options], capture_output=True, text=True)
+    if done.returncode:
+        raise WorkflowFailed((done.stderr + done.stdout).strip())
+    return parse(done.stdout + done.stderr)
+
+
+def parse(text: str) -> list[Job]:
+    """The jobs in what a dry run printed: blocks that open with a rule's name, and list fields, indented."""
+    blocks = re.findall(r"^(?:local)?(?:rule|checkpoint) (\w+):\n((?: +\S.*\n)+)", text, re.MULTILINE)
+    jobs = []
+    for rule, block in blocks:
+        fields = dict(re.findall(r"^ +(\w+): (.*)$", block, re.MULTILINE))
+        wildcards = dict(pair.split("=", 1) for pair in fields.get("wildcards", "").split(", ") if pair)
+        jobs.append(Job(rule, fields.get("reason", ""), fields.get("output", ""), wildcards))
+    return [job for job in jobs if job.output]

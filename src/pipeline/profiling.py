@@ -1,0 +1,109 @@
+"""Where the time of a finished workflow went: ``python -m pipeline.profiling config/quick.yaml``.
+
+Of every job, Snakemake's records say when it began and ended, and the log of a job of training or fitting how long it
+did just that. Seconds are those of a core: a second in which two cores have no job counts twice.
+"""
+
+import argparse
+import json
+import os
+import re
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from pipeline.dry_run import WorkflowFailed, dry_run
+
+RECORDS = Path(".snakemake/metadata")
+LEARNING = "training, fitting and the theory"
+STARTS = "the same jobs besides: starts, imports, reading, writing"
+IDLE = "cores without a job"
+DECIDING = "deciding what to run"
+PARTS = dict.fromkeys(TIMED := ("train", "train_adaptive", "fit"), STARTS)
+PARTS |= {"holdout": "drawing data", "dataset": "drawing data"}
+PARTS |= dict.fromkeys(("representation", "head_norms", "basin"), LEARNING)  # a few jobs; their starts do not count
+
+
+class JobTime(NamedTuple):
+    """A job that ran: its rule, when it began and ended, and the seconds of training or fitting in between."""
+
+    rule: str
+    start: float
+    end: float
+    learning: float = 0.0
+
+
+def job_times(records: Path = RECORDS) -> list[JobTime]:
+    """The jobs that made the files that are there.
+
+    Args:
+        records: the folder of Snakemake's records, a JSON file an output.
+    """
+    found: dict[str, JobTime] = {}
+    for record in (json.loads(path.read_text()) for path in records.rglob("*") if path.is_file()):
+        (log,) = record["log"]
+        learning = _learning(Path(log)) if record["rule"] in TIMED else 0.0
+        job = JobTime(record["rule"], record["starttime"], record["endtime"], learning)
+        found[log] = job._replace(end=max(job.end, found.get(log, job).end))  # an output's time is when it was written
+    return sorted(found.values(), key=lambda job: job.start)
+
+
+def _learning(log: Path) -> float:
+    found = re.findall(r"([\d.]+) s of (?:training|fitting)$", log.read_text(), re.MULTILINE)
+    return float(found[-1]) if found else 0.0
+
+
+def parts(jobs: Iterable[JobTime], cores: int, deciding: float) -> dict[str, float]:
+    """Core-seconds by what they were spent on.
+
+    Args:
+        jobs: the jobs, by when they began.
+        cores: number of cores that the workflow had.
+        deciding: the seconds before the first job.
+    """
+    seconds: dict[str, float] = defaultdict(float)
+    busy, end = 0.0, 0.0
+    for job in jobs:
+        seconds[LEARNING] += job.learning
+        other = "figures" if job.rule.startswith("figure_") else "tables"
+        seconds[PARTS.get(job.rule, other)] += job.end - job.start - job.learning
+        seconds[IDLE] -= job.end - job.start
+        busy += max(0.0, job.end - max(job.start, end))  # while no job runs, it is the user who waits
+        end = max(end, job.end)
+    seconds[IDLE] += cores * busy
+    seconds[DECIDING] = cores * deciding
+    return dict(seconds)
+
+
+def table(seconds: dict[str, float]) -> str:
+    """The parts with their shares, and what is outside training together."""
+    total = sum(seconds.values())
+    outside = {"outside training": total - seconds.get(LEARNING, 0.0)}
+    rows = sorted(seconds.items(), key=lambda part: -part[1])
+    return "\n".join(f"{value:9.1f} s {value / total:6.1%}  {name}" for name, value in [*rows, *outside.items()])
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("config", type=Path)
+    parser.add_argument("--cores", type=int, default=os.cpu_count(), help="that the workflow had; default: all")
+    given = parser.parse_args()
+    jobs = job_times()
+    if not jobs:
+        sys.exit(f"nothing has run here yet; run: snakemake --cores all --configfile {given.config}")
+    began = time.monotonic()
+    try:
+        stale = dry_run(given.config)
+    except WorkflowFailed as error:
+        sys.exit(str(error))
+    print(table(parts(jobs, given.cores, time.monotonic() - began)))
+    if stale:
+        print(f"{len(stale)} jobs would run: the times are those of what is there.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""Draws the figures that are stale, with the tables they need, and trains nothing.
+
+``python -m pipeline.redraw config/quick.yaml``
+"""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+from pipeline.dry_run import LEARNING, TRAINING, WorkflowFailed, dry_run
+
+
+def redraw(config: Path) -> int:
+    """Draws what is stale from the runs that are there; the exit status of Snakemake.
+
+    Raises:
+        SystemExit: there are too few runs, or Snakemake cannot say what is stale; the message has the mend.
+    """
+    try:
+        jobs = dry_run(config, "figures")
+    except WorkflowFailed as error:
+        sys.exit(str(error))
+    training = [job for job in jobs if job.rule in LEARNING]
+    missing = [job.output for job in training if "Missing output" in job.reason]
+    if missing:
+        sys.exit(
+            f"The figures need {len(missing)} file{'s' * (len(missing) > 1)} of results that are missing, such as"
+            f" {missing[0]}; train them first: snakemake --cores all --configfile {config}"
+        )
+    if training:
+        number = "1 training job is" if len(training) == 1 else f"{len(training)} training jobs are"
+        print(f"{number} stale; the figures show the runs as they are (make stale says why).")
+    rules = sorted({job.rule for job in jobs} - TRAINING)
+    if not rules:
+        print("All figures are up to date.")
+        return 0
+    options = ["--cores", "all", "--configfile", str(config), "--allowed-rules", "figures", *rules]
+    return subprocess.run(["snakemake", "figures", *options]).returncode
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("config", type=Path)
+    sys.exit(redraw(parser.parse_args().config))

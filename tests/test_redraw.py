@@ -1,0 +1,56 @@
+"""Figures alone: only what is stale, never a training, and too few runs are said."""
+
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+from pipeline import redraw
+from pipeline.dry_run import Job, WorkflowFailed
+
+CONFIG = Path("my.yaml")
+FOLLOWS = "Input files updated by another job: x"
+TABLE, FIGURE = Job("runs_table", FOLLOWS, "t.parquet"), Job("figure_noise", "Params have changed", "noise.svg")
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """Draws with given jobs in the dry run; gives the commands that would run."""
+    commands = []
+    monkeypatch.setattr(redraw.subprocess, "run", lambda command: commands.append(command) or CompletedProcess([], 3))
+
+    def draw(*jobs: Job) -> tuple[int, list[list[str]]]:
+        monkeypatch.setattr(redraw, "dry_run", lambda config, target: [*jobs])
+        return redraw.redraw(CONFIG), commands
+
+    return draw
+
+
+def test_only_the_rules_of_stale_tables_and_figures_may_run(drawn, capsys):
+    stale = Job("train", "Params have changed", "r.parquet")
+    status, (command,) = drawn(stale, Job("dataset", "Missing output files: d", "d"), TABLE, FIGURE)
+    assert status == 3
+    assert command[:2] == ["snakemake", "figures"]
+    allowed = command.index("--allowed-rules")
+    assert command[allowed + 1 :] == ["figures", "figure_noise", "runs_table"]
+    assert command[command.index("--configfile") + 1] == "my.yaml"
+    assert "1 training job is stale; the figures show the runs as they are" in capsys.readouterr().out
+
+
+def test_missing_runs_are_said(drawn):
+    with pytest.raises(SystemExit, match=r"1 file of results .* such as r\.parquet; .* --configfile my\.yaml"):
+        drawn(Job("fit", "Missing output files: r.parquet", "r.parquet"), TABLE, FIGURE)
+
+
+def test_nothing_stale_is_said(drawn, capsys):
+    assert drawn() == (0, [])
+    assert "up to date" in capsys.readouterr().out
+
+
+def test_what_snakemake_says_is_passed_on(monkeypatch):
+    def fail(config, target):
+        raise WorkflowFailed("The config is wrong")
+
+    monkeypatch.setattr(redraw, "dry_run", fail)
+    with pytest.raises(SystemExit, match="The config is wrong"):
+        redraw.redraw(CONFIG)

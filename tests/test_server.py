@@ -1,0 +1,96 @@
+"""The server of jobs: a job there is what it is in a process of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pipeline.jobs import server
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the server runs on Linux only")
+HOLDOUT = {"function": "and", "k": 2, "T": 10, "holdout_size": 50}
+
+
+def command(output, spec=HOLDOUT) -> list[str]:
+    spec = json.dumps(spec)
+    paths = ["--output", str(output), "--log", f"{output}.log"]
+    return [sys.executable, "-m", "pipeline.jobs", "holdout", "--spec", spec, *paths]
+
+
+@pytest.fixture
+def running(monkeypatch):
+    """A server, and the environment of a process that asks it."""
+    monkeypatch.setenv(server.SOCKET, "")  # to be restored
+    process = server.start(Path(server.__file__).parents[2])
+    path = Path(os.environ[server.SOCKET])
+    yield process, dict(os.environ)
+    process.stdin.close()
+    assert process.wait() == 0
+    assert not path.parent.exists()
+
+
+def test_a_job_writes_what_it_writes_alone_and_says_what_it_says(running, tmp_path):
+    _, environment = running
+    there = subprocess.run(command(tmp_path / "there"), env=environment, capture_output=True, text=True, cwd=tmp_path)
+    del environment[server.SOCKET]
+    here = subprocess.run(command(tmp_path / "here"), env=environment, capture_output=True, text=True)
+    assert there.returncode == here.returncode == 0
+    assert (tmp_path / "there").read_bytes() == (tmp_path / "here").read_bytes()
+    assert there.stderr[8:] == here.stderr[8:], "but for the time in front"
+
+
+def test_a_job_that_fails_says_why_and_the_next_one_runs(running, tmp_path):
+    _, environment = running
+    for spec, expected in (({**HOLDOUT, "function": "nand"}, "KeyError: 'nand'"), ({}, "KeyError: 'function'")):
+        failed = subprocess.run(command(tmp_path / "x", spec), env=environment, capture_output=True, text=True)
+        assert failed.returncode == 1
+        assert expected in failed.stderr
+    usage = subprocess.run(command(tmp_path / "x")[:-2], env=environment, capture_output=True, text=True)
+    assert usage.returncode == 2
+    assert "--log" in usage.stderr
+    assert subprocess.run(command(tmp_path / "x"), env=environment, capture_output=True).returncode == 0
+
+
+def test_without_a_server_a_job_runs_in_its_own_process(tmp_path):
+    environment = {**os.environ, server.SOCKET: str(tmp_path / "nobody")}
+    assert subprocess.run(command(tmp_path / "x"), env=environment, capture_output=True).returncode == 0
+    assert (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("victim", ["asker", "server"])
+def test_a_job_ends_with_the_process_that_asks_for_it(running, tmp_path, victim):
+    """The job waits for a pipe that no one writes to."""
+    process, environment = running
+    os.mkfifo(tmp_path / "pipe")
+    spec = json.dumps({"cell": {"function": "and", "k": 2, "T": 9, "n": 5}})
+    waiting = [sys.executable, "-m", "pipeline.jobs", "dataset", "--spec", spec]
+    waiting += ["--holdout", str(tmp_path / "pipe"), "--output", str(tmp_path / "x"), "--log", str(tmp_path / "log")]
+    asker = subprocess.Popen(waiting, env=environment)
+    job = _child_of(process.pid)
+    if victim == "asker":
+        asker.send_signal(signal.SIGKILL)
+        asker.wait()
+    else:
+        os.kill(job, signal.SIGKILL)
+        assert asker.wait() == server.KILLED
+    deadline = time.monotonic() + 30
+    while _is_running(job):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def _child_of(parent: int) -> int:
+    while True:
+        found = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+        if found:
+            return int(found[0])
+        time.sleep(0.01)
+
+
+def _is_running(process: int) -> bool:
+    return os.path.exists(f"/proc/{process}")
