@@ -2,9 +2,9 @@
 
 The hash covers a module and everything of this package that it imports, directly or not, as syntax trees without
 docstrings; of a module with C code (a file of its name that ends in .c) that code too, with the headers beside it that
-it includes, without comments. So comments, docstrings, formatting and mere touching change nothing, while any change
-of the code does. A job that uses one entry of a registry (a module's dict of named entries) does not depend on the
-others.
+it includes, without comments; and the parts of a web page that stand beside a module under its name. So comments,
+docstrings, formatting and mere touching change nothing, while any change of the code does. A job that uses one entry of
+a registry (a module's dict of named entries) does not depend on the others.
 """
 
 import ast
@@ -64,7 +64,7 @@ def _analyse(path: Path, entry: str | None) -> tuple[str, frozenset[str]]:
     for statement in tree.body:
         if isinstance(statement, ast.Assign | ast.AnnAssign) and isinstance(statement.value, ast.Dict):
             _keep_only(statement.value, entry)
-    return ast.dump(tree) + _c_code(path.with_suffix(".c")), imports
+    return ast.dump(tree) + _c_code(path.with_suffix(".c")) + _web_parts(path), imports
 
 
 def _c_code(path: Path) -> str:
@@ -73,6 +73,12 @@ def _c_code(path: Path) -> str:
         return ""
     code = " ".join(re.sub(r"/\*.*?\*/", " ", path.read_text(), flags=re.DOTALL).split())
     return code + "".join(_c_code(path.with_name(header)) for header in re.findall(r'#include "(.*?)"', code))
+
+
+def _web_parts(path: Path) -> str:
+    """The template, style and script that a module's page is made of, or nothing if there are none."""
+    parts = (path.with_suffix(suffix) for suffix in (".html.j2", ".css", ".js"))
+    return "".join(part.read_text(encoding="utf-8") for part in parts if part.exists())
 
 
 def _keep_only(registry: ast.Dict, entry: str | None) -> None:
