@@ -3,7 +3,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 RUN = snakemake --cores all
 
-.PHONY: env quick paper smoke run forecast test bench simulate lint docs site paper-ready crate clean
+.PHONY: env quick paper smoke run forecast watch report test test-page bench simulate lint docs site paper-ready crate clean
 
 env: .venv/installed
 
@@ -32,8 +32,21 @@ run: forecast
 forecast: env
 	@PYTHONPATH=src python -m pipeline.forecast $(CONFIG)
 
+# make watch CONFIG=my.yaml: follows a run that goes on in another terminal; make report: Snakemake's own report
+watch: env
+	@PYTHONPATH=src python -m pipeline.watch $(CONFIG)
+
+report: env
+	$(RUN) --configfile $(CONFIG) --report results/report.html
+
 test: env
 	pytest
+
+# make test-page: the results page in Chromium, the system's or, if there is none, one that Playwright fetches
+test-page: env
+	pip install --quiet --editable '.[browser]'
+	command -v chromium || command -v google-chrome || playwright install chromium
+	pytest tests/test_page.py
 
 bench: env
 	python benchmarks

@@ -20,9 +20,7 @@ async function draw(figure) {
   const spec = JSON.parse(await unpacked(`spec-${name}`));
   spec.description = figure.querySelector("img").alt;
   const actions = { export: true, source: false, compiled: false, editor: false };
-  // Errors only: the compiler's advice, which it logs as warnings, is for whoever writes a figure.
-  const options = { renderer: "svg", actions, logLevel: vega.Error };
-  const { view } = await vegaEmbed(figure.querySelector(".chart"), spec, options);
+  const { view } = await vegaEmbed(figure.querySelector(".chart"), spec, { renderer: "svg", actions });
   views.set(name, { view, params: new Map((spec.params ?? []).map((param) => [param.name, param])) });
   link(name);
 }
