@@ -59,9 +59,10 @@ def make(folder: Path, *options: str) -> str:
         }
         for name, tables in zip(NAMES, READ.values(), strict=True)
     }
-    spec = json.dumps({"figures": figures, "command": "snakemake --cores all --configfile config/x.yaml"})
+    spec = json.dumps({"figures": figures})
     paths = {"figures": "figures", "config": "config.yaml", "benchmarks": "benchmarks", "output": "index.html"}
     command = [sys.executable, "-m", "pipeline.jobs.page", "--spec", spec, "--log", str(folder / "log"), *options]
+    command += ["--command", "snakemake --cores all --configfile config/x.yaml"]
     command += [text for name, path in paths.items() for text in (f"--{name}", str(folder / path))]
     command += ["--tables", *(str(folder / f"tables/{name}.parquet") for name in TABLES)]
     subprocess.run(command, check=True, capture_output=True)

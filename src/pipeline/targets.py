@@ -259,16 +259,13 @@ def _tables(config: Config) -> set[str]:
     return made | {what for what in ("attention", "progress") if config.recording(what)}
 
 
-def page_spec(
-    config: Config, tables: Mapping[str, Mapping[str, str]], captions: Mapping[str, Caption], command: str
-) -> str:
+def page_spec(config: Config, tables: Mapping[str, Mapping[str, str]], captions: Mapping[str, Caption]) -> str:
     """The specification of the page of results.
 
     Args:
         config: the config.
         tables: of each figure, the files that it reads.
         captions: of each figure.
-        command: what rebuilds the results.
 
     Returns:
         JSON; ``experiments`` of a figure that shows none, as those of the theory, is null.
@@ -281,7 +278,7 @@ def page_spec(
         }
         for name in drawn(config)
     }
-    return json.dumps({"figures": figures, "command": command})
+    return json.dumps({"figures": figures})
 
 
 def rebuild_command(files: Iterable[Path], root: Path) -> str:

@@ -29,10 +29,12 @@ rule page:
         "results/logs/page.log",
     conda:
         "../../environment.yml"
+    resources:
+        command=COMMAND,  # a project that has moved is no reason to make the page again
     params:
         claims=f"--claims {rules.claims.output.json}" if CLAIMS else "",
-        spec=targets.page_spec(CONFIG, SHOWN_TABLES, CAPTIONS, COMMAND),
+        spec=targets.page_spec(CONFIG, SHOWN_TABLES, CAPTIONS),
         code=fingerprint("pipeline.jobs.page"),
     shell:
-        "python -m pipeline.jobs.page --spec {params.spec:q} --tables {input.tables} --figures results/figures"
-        " --config {input.config} {params.claims} --benchmarks results/benchmarks --output {output} --log {log}"
+        "python -m pipeline.jobs.page --spec {params.spec:q} --command {resources.command:q} --tables {input.tables}"
+        " --figures results/figures --config {input.config} {params.claims} --benchmarks results/benchmarks --output {output} --log {log}"

@@ -14,13 +14,14 @@ from pipeline.storage import whole_file
 
 
 def main() -> None:
-    """The job; ``--spec`` has the command that rebuilds the results and, of each figure, its caption and tables."""
+    """The job; ``--spec`` has, of each figure, its caption, experiments and tables."""
     given = arguments.parse(
         __doc__,
         "figures",
         "config",
         "benchmarks",
         "output",
+        command={"help": "what rebuilds the results"},
         claims={"type": Path, "required": False},
         tables={"type": Path, "nargs": "*"},
     )
@@ -34,7 +35,7 @@ def main() -> None:
         figures=drawings,
         tables=tables.values(),
         config=given.config.read_text(encoding="utf-8"),
-        command=given.spec["command"],
+        command=given.command,
         provenance=provenance(Path(__file__).parent),
         times=times(given.benchmarks),
     )
