@@ -5,7 +5,7 @@ RUN = snakemake --cores all
 # Of run, forecast, figures, stale and profile: make stale CONFIG=config/quick.yaml
 CONFIG ?= config/config.yaml
 
-.PHONY: env quick paper smoke run forecast figures stale profile test bench simulate lint docs site paper-ready crate clean
+.PHONY: env quick paper smoke run forecast figures stale profile watch report test test-page bench simulate lint docs site paper-ready crate clean
 
 env: .venv/installed
 
@@ -44,8 +44,21 @@ stale: env
 profile: env
 	python -m pipeline.profiling $(CONFIG)
 
+# make watch CONFIG=my.yaml: follows a run that goes on in another terminal; make report: Snakemake's own report
+watch: env
+	@PYTHONPATH=src python -m pipeline.watch $(CONFIG)
+
+report: env
+	$(RUN) --configfile $(CONFIG) --report results/report.html
+
 test: env
 	pytest
+
+# make test-page: the results page in Chromium, the system's or, if there is none, one that Playwright fetches
+test-page: env
+	pip install --quiet --editable '.[browser]'
+	command -v chromium || command -v google-chrome || playwright install chromium
+	pytest tests/test_page.py
 
 bench: env
 	python benchmarks

@@ -13,6 +13,7 @@ sys.path.insert(0, str(SOURCE))
 
 import pipeline.config
 from pipeline import faults, targets
+from pipeline.captions import caption
 from pipeline.claims import claims
 from pipeline.fingerprint import fingerprint
 from pipeline.forecast import forecast
@@ -67,6 +68,9 @@ wildcard_constraints:
     size=r"\d+",
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/datasets.smk"
 include: "workflow/rules/training.smk"
@@ -75,6 +79,7 @@ include: "workflow/rules/aggregation.smk"
 include: "workflow/rules/claims.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/theory.smk"
+include: "workflow/rules/page.smk"
 include: "workflow/rules/cluster.smk"
 
 
@@ -85,6 +90,7 @@ rule all:
         rules.summary.output,
         rules.claims.output if CLAIMS else [],
         targets.figure_files(CONFIG, "results/figures"),
+        rules.page.output,
         [
             f"results/tables/{what}.parquet"
             for what in ("attention", "progress")

@@ -34,6 +34,11 @@ def _walk(part: dict, data: dict | None) -> Iterator[dict]:
             yield from _walk(child, data)
 
 
+def file_names(*figures: str) -> set[str]:
+    """The names of the files that the figures leave."""
+    return {f"{name}.{suffix}" for name in figures for suffix in ("svg", "png", "html", "vl.json")}
+
+
 def saved(main: Callable, folder: Path, tables: dict[str, pd.DataFrame], *options: str) -> dict[str, Path]:
     """The files that a figure's command line leaves, by their suffix."""
     arguments = []

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from charts import look, rows, saved, units
+from charts import file_names, look, rows, saved, units
 from pipeline.figures import attention, attention_map, style
 from pipeline.statistics.success_rates import jeffreys_interval
 
@@ -95,7 +95,7 @@ class TestAttention:
     def test_command_line(self, tmp_path):
         tables = {"attention": attention_table(), "critical": critical_table()}
         files = saved(attention.main, tmp_path, tables, "--confidence", "0.9")
-        assert {path.name for path in files.values()} == {f"attention.{suffix}" for suffix in ("svg", "png", "html")}
+        assert {path.name for path in files.values()} == file_names("attention")
 
 
 def maps_table(T=12, sizes=(20, 40, 80), seeds=(3, 5), heads=2, support=(1, 7, 8), **changes) -> pd.DataFrame:
@@ -185,7 +185,5 @@ class TestAttentionMap:
 
     def test_command_line_leaves_a_small_file_of_a_long_context(self, tmp_path):
         files = saved(attention_map.main, tmp_path, {"maps": maps_table(T=1100, heads=16)})
-        assert {path.name for path in files.values()} == {
-            f"attention_map.{suffix}" for suffix in ("svg", "png", "html")
-        }
+        assert {path.name for path in files.values()} == file_names("attention_map")
         assert files[".svg"].stat().st_size < 1_000_000

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import vl_convert
 
+from charts import file_names
 from pipeline.figures import functions, noise, panels, sizes, sparsity, style
 
 GRID = (20, 640)
@@ -270,7 +271,7 @@ def test_the_command_lines_save_the_figures(tmp_path):
     functions.main([*options["critical"], *options["fits"], *options["rates"], *common])
     sparsity.main([*options["critical"], *options["rates"], *common])
     noise.main([*options["critical"], *options["rates"], "--spec", json.dumps(NOISE), *common])
-    expected = {f"{name}.{kind}" for name in ("functions", "sparsity", "noise") for kind in ("svg", "png", "html")}
+    expected = file_names("functions", "sparsity", "noise")
     assert {path.name for path in (tmp_path / "out").iterdir()} == expected
 
 

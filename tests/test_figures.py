@@ -1,5 +1,6 @@
 """The figures: what their specifications say, and the files they leave."""
 
+import json
 import re
 import struct
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from charts import look, marks, rows
+from charts import file_names, look, marks, rows
 from pipeline.figures import (
     critical_sample_size,
     curves,
@@ -42,6 +43,14 @@ def rates_table(**changes) -> pd.DataFrame:
     cells = [(T, n) for T in (100, 200, 400, 800) for n in (20, 40, 60, 80)]
     rates = pd.DataFrame(cells, columns=["T", "n"]).assign(trials=10, successes=4, rate=0.4, ci_low=0.2, ci_high=0.7)
     return rates.assign(**(KEY | changes))
+
+
+def runs_table(**changes) -> pd.DataFrame:
+    """The runs of the rates: seeds 1, 4 and 7 to 9 fail, and one more where n is small."""
+    cells = [(T, n, seed) for T in (100, 200, 400, 800) for n in (20, 40, 60, 80) for seed in range(10)]
+    runs = pd.DataFrame(cells, columns=["T", "n", "seed"])
+    failed = runs["seed"].isin([1, 4, 7, 8, 9]) | ((runs["seed"] == 5) & (runs["n"] == 20))
+    return runs.assign(success=~failed & (runs["T"] > 100) | (runs["T"] == 800), **(KEY | changes))
 
 
 def fits_table(**changes) -> pd.DataFrame:
@@ -130,6 +139,12 @@ class TestCriticalSampleSize:
         spec = critical_sample_size.chart(*tables).to_dict()
         assert [panel["title"]["text"] for panel in spec["vconcat"]] == ["3-way AND, main", "4-way AND, other"]
         assert set(rows(spec, spec["vconcat"][0]["layer"][2])["model"]) == {"transformer", "lstm"}
+        [window] = spec["params"]
+        assert window["name"] == "T_window"
+        assert window["select"] == {"type": "interval", "encodings": ["x"]}
+        assert window["views"] == [panel["layer"][0]["name"] for panel in spec["vconcat"]]
+        for layer in spec["vconcat"][0]["layer"][1:]:
+            assert layer["encoding"]["opacity"]["condition"] == {"param": "T_window", "value": 1}
 
     @pytest.mark.parametrize("lengths", [[100], [200], [200, 400]])
     def test_too_few_points_for_a_fit(self, lengths, tmp_path):
@@ -149,7 +164,7 @@ class TestCriticalSampleSize:
 
 @pytest.fixture(scope="module")
 def heatmap_spec() -> dict:
-    return success_heatmap.chart(rates_table(), critical_table()).to_dict()
+    return success_heatmap.chart(rates_table(), critical_table(), runs_table()).to_dict()
 
 
 class TestSuccessHeatmap:
@@ -165,6 +180,22 @@ class TestSuccessHeatmap:
         }
         assert len(rows(heatmap_spec, cells)) == 16
 
+    def test_a_cell_names_the_seeds_that_failed(self, heatmap_spec):
+        cells = heatmap_spec["layer"][0]
+        assert "failed seeds" in [field["field"] for field in cells["encoding"]["tooltip"]]
+        failed = rows(heatmap_spec, cells).set_index(["T", "n"])["failed seeds"]
+        assert failed[100, 40] == "0-9"
+        assert failed[200, 20] == "1, 4-5, 7-9"
+        assert failed[200, 40] == "1, 4, 7-9"
+        assert failed[800, 20] == "none"
+
+    def test_a_range_of_T_stays_bright(self, heatmap_spec):
+        ends = {param["name"]: (param["value"], param["bind"]["options"]) for param in heatmap_spec["params"]}
+        assert ends == {"T_from": (100, [100, 200, 400, 800]), "T_to": (800, [100, 200, 400, 800])}
+        opacity = heatmap_spec["layer"][0]["encoding"]["opacity"]
+        assert opacity["condition"] == {"test": "T_from <= datum.T && datum.T <= T_to", "value": 1}
+        assert opacity["value"] == style.FADED
+
     def test_cells_of_a_length_meet_halfway_on_the_log_axis(self, heatmap_spec):
         cells = rows(heatmap_spec, heatmap_spec["layer"][0]).query("T == 200")
         assert cells["low"].tolist() == pytest.approx([20 / 2**0.5, 800**0.5, 2400**0.5, 4800**0.5])
@@ -175,7 +206,7 @@ class TestSuccessHeatmap:
         """As an adaptive design leaves them: each column is tiled by its own sizes."""
         sizes = pd.DataFrame({"T": [100, 100, 100, 200], "n": [20, 57, 40, 300], "trials": [5, 10, 15, 4]})
         rates = sizes.assign(successes=2, rate=2 / sizes["trials"], ci_low=0.1, ci_high=0.9, **KEY)
-        spec = success_heatmap.chart(rates, critical_table()).to_dict()
+        spec = success_heatmap.chart(rates, critical_table(), runs_table()).to_dict()
         cells = rows(spec, spec["layer"][0]).set_index(["T", "n"])
         assert cells.loc[(100, 40), ["low", "high"]].tolist() == pytest.approx([800**0.5, (40 * 57) ** 0.5])
         assert cells.loc[(200, 300), "low"] < 300 < cells.loc[(200, 300), "high"]
@@ -191,7 +222,7 @@ class TestSuccessHeatmap:
 
     def test_a_panel_for_each_experiment(self):
         rates = pd.concat([rates_table(), rates_table(experiment="other", model="lstm")])
-        spec = success_heatmap.chart(rates, critical_table()).to_dict()
+        spec = success_heatmap.chart(rates, critical_table(), runs_table()).to_dict()
         assert [panel["title"] for panel in spec["vconcat"]] == [
             "3-way AND, transformer, main",
             "3-way AND, lstm, other",
@@ -199,7 +230,7 @@ class TestSuccessHeatmap:
 
     def test_refuses_nothing(self):
         with pytest.raises(ValueError, match="no success rates"):
-            success_heatmap.chart(rates_table().head(0), critical_table())
+            success_heatmap.chart(rates_table().head(0), critical_table(), runs_table())
 
 
 def learners_chart(*changes: dict) -> dict:
@@ -376,6 +407,7 @@ def folder(tmp_path_factory) -> Path:
         "critical": critical_table(),
         "fits": fits_table(),
         "rates": rates_table(),
+        "runs": runs_table(),
         "curves": curves_table(),
     }
     options = {}
@@ -387,16 +419,21 @@ def folder(tmp_path_factory) -> Path:
     paper = ["--paper", str(PAPER_CSV)]
     critical_sample_size.main([*options["critical"], *options["fits"], *options["rates"], *paper, *output])
     learners.main([*options["critical"], *options["rates"], *output])
-    success_heatmap.main([*options["rates"], *options["critical"], *output])
+    success_heatmap.main([*options["rates"], *options["critical"], *options["runs"], *output])
     learning_curves.main([*options["curves"], *output])
     return folder / "out"
 
 
 class TestFiles:
     def test_nothing_but_the_figures(self, folder):
-        names = ("critical_sample_size", "learners", "success_heatmap", "learning_curves")
-        expected = {f"{name}.{suffix}" for name in names for suffix in ("svg", "png", "html")}
+        expected = file_names("critical_sample_size", "learners", "success_heatmap", "learning_curves")
         assert {path.name for path in folder.iterdir()} == expected
+
+    def test_the_specification_is_that_of_the_page(self, folder):
+        for path in folder.glob("*.vl.json"):
+            html = path.with_name(path.name.replace("vl.json", "html")).read_text(encoding="utf-8")
+            spec = re.search(r"const spec = (.*);", html)[1]
+            assert json.loads(path.read_text(encoding="utf-8")) == json.loads(spec)
 
     def test_png_has_two_pixels_a_unit(self, folder):
         for svg in folder.glob("*.svg"):
@@ -418,9 +455,9 @@ class TestFiles:
             assert re.findall(r"https?://[^\"]*", spec) == [alt.SCHEMA_URL]
 
     def test_saving_twice_gives_the_same_files(self, tmp_path):
-        chart = success_heatmap.chart(rates_table(), critical_table())
+        chart = success_heatmap.chart(rates_table(), critical_table(), runs_table())
         for folder in ("first", "second"):
             style.save(chart, tmp_path / folder, "heatmap")
-        for suffix in ("svg", "png", "html"):
+        for suffix in ("svg", "png", "html", "vl.json"):
             first, second = (tmp_path / folder / f"heatmap.{suffix}" for folder in ("first", "second"))
             assert first.read_bytes() == second.read_bytes()

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from charts import look, rows, saved, units
+from charts import file_names, look, rows, saved, units
 from pipeline.figures import curves, progress, style
 
 KEY = {"experiment": "main", "function": "parity", "model": "transformer", "k": 3, "n": 1000}
@@ -66,9 +66,22 @@ def test_few_lengths_are_shown_among_them_the_ends():
 
 def test_a_run_ends_in_a_dot_at_its_last_step(spec):
     dots = units(grid(spec)[2]["hconcat"][0], "circle")[0]
-    assert dots["transform"] == [{"filter": "datum.end"}]
+    assert {"filter": "datum.end"} in dots["transform"]
     ends = rows(spec, dots).query("end")
     assert ends[["seed", "step", "distance"]].to_numpy().tolist() == [[0, 190, 190], [1, 180, 180], [2, 170, 170]]
+
+
+def test_a_reader_steps_through_the_training_and_picks_a_run(spec):
+    params = {param["name"]: param for param in spec["params"]}
+    assert (params["until"]["value"], params["until"]["bind"]["max"]) == (190, 190)
+    assert params["run"]["value"] is None
+    assert params["run"]["bind"]["options"][:2] == [None, 0]
+    cell = grid(spec)[0]["hconcat"][0]
+    curtain = units(cell, "rect")[0]
+    assert curtain["transform"] == [{"calculate": "min(until, 190)", "as": "step"}]
+    assert rows(spec, curtain)["end"].tolist() == [190]
+    picked = {"filter": "run == null || datum.seed == run || datum.curve == 'median of all runs'"}
+    assert picked in units(cell, "line")[0]["transform"]
 
 
 def test_median_is_of_all_runs_and_a_stopped_one_keeps_its_last_values():
@@ -111,5 +124,5 @@ def test_refuses_nothing_and_several_sample_sizes():
 def test_command_line_leaves_small_files_of_a_large_table(tmp_path):
     table = progress_table(lengths=(10, 15, 20, 30), seeds=10, evaluations=400)
     files = saved(progress.main, tmp_path, {"progress": table})
-    assert {path.name for path in files.values()} == {f"progress.{suffix}" for suffix in ("svg", "png", "html")}
+    assert {path.name for path in files.values()} == file_names("progress")
     assert files[".svg"].stat().st_size < 1_000_000

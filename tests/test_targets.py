@@ -148,3 +148,9 @@ def test_a_job_of_a_round_is_told_all_but_n_and_seeds():
     assert spec["size"] == 2
     assert spec["data"]["max_redraws"] == 100
     assert "holdout_size" not in spec["data"]
+
+
+def test_the_command_that_rebuilds_names_files_from_the_projects_folder():
+    root = Path("/project")
+    command = targets.rebuild_command([root / "config/a.yaml", Path("/other/b c.yaml")], root)
+    assert command == "snakemake --cores all --configfile config/a.yaml '/other/b c.yaml'"

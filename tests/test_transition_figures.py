@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from charts import look, rows, saved, units
+from charts import file_names, look, rows, saved, units
 from pipeline.figures import style, transitions
 from pipeline.statistics.transitions import transition_fits
 from pipeline.statistics.transitions import transitions as medians
@@ -132,4 +132,4 @@ def test_command_line(tmp_path):
     runs = runs_table()
     tables = {"runs": runs, "transitions": medians(runs, 0.95), "fits": transition_fits(runs, 0.95)}
     files = saved(transitions.main, tmp_path, tables)
-    assert {path.name for path in files.values()} == {f"transitions.{suffix}" for suffix in ("svg", "png", "html")}
+    assert {path.name for path in files.values()} == file_names("transitions")

@@ -1,6 +1,9 @@
 """The workflow, by really running Snakemake on the smoke config."""
 
 import json
+import subprocess
+import sys
+from html import unescape
 from math import ceil
 from pathlib import Path
 
@@ -8,6 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from pipeline.captions import caption
 from pipeline.claims.claims import load as load_claims
 from pipeline.config import load
 from pipeline.datasets import read_training_sets
@@ -73,6 +77,33 @@ def test_the_figures_and_the_config_are_there(finished):
         assert (folder / f"results/figures/{name}.png").read_bytes().startswith(b"\x89PNG")
         assert "vega" in (folder / f"results/figures/{name}.html").read_text()
     assert load(folder / "results/config.yaml") == load(SMOKE)
+
+
+def test_the_page_has_every_figure_and_the_ledger(finished):
+    page = (finished[0] / "results/index.html").read_text(encoding="utf-8")
+    for name, _ in load(SMOKE).figures:
+        assert f'data-figure="{name}"' in page
+        assert caption(name).question in unescape(page)
+    for claim in load_claims(ROOT / "config/claims.yaml"):
+        assert f'id="claim-{claim}"' in page
+    assert f"snakemake --cores all --configfile {SMOKE.relative_to(ROOT)}" in page
+
+
+def test_the_report_has_the_figures_with_their_captions(finished):
+    target = finished[0] / "report.html"
+    run = snakemake(finished[0], "--configfile", str(SMOKE), "--report", str(target))
+    assert run.returncode == 0, run.stderr[-3000:]
+    report = target.read_text(encoding="utf-8")
+    for name, _ in load(SMOKE).figures:
+        assert caption(name).title in report
+        assert caption(name).question.split("'")[0] in report
+
+
+def test_watching_a_finished_run_finds_all_of_it(finished, tmp_path):
+    command = [sys.executable, "-m", "pipeline.watch", str(SMOKE), "--folder", str(finished[0]), "--once"]
+    run = subprocess.run([*command, "--picture", str(tmp_path / "w.svg")], capture_output=True, text=True, check=True)
+    assert "All run files are there." in run.stdout
+    assert (tmp_path / "w.svg").exists()
 
 
 def test_the_summary_is_printed_at_the_end(finished):
@@ -160,5 +191,5 @@ def test_every_block_of_the_papers_config_is_a_job(tmp_path):
 def test_every_rule_has_a_group_on_a_cluster(tmp_path):
     profile = yaml.safe_load((ROOT / "workflow/profiles/slurm/config.yaml").read_text())
     rules = set(snakemake(tmp_path, "--list-rules").stdout.split())
-    assert set(profile["groups"]) == rules - {"all", "theory"}
+    assert set(profile["groups"]) == rules - {"all", "figures", "theory"}
     assert set(profile["groups"].values()) == set(profile["group-components"])

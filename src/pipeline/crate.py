@@ -13,7 +13,7 @@ from pathlib import Path
 from rocrate.model.contextentity import ContextEntity
 from rocrate.rocrate import ROCrate
 
-from pipeline.publish import PACKAGES, commit
+from pipeline.provenance import PACKAGES, commit
 
 PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
 PAPER = "https://arxiv.org/abs/2110.10090"

@@ -4,7 +4,8 @@ The hash covers a module and what it uses of this package, directly or not: the 
 from there on, and of every module that has one of them its other statements too, since they run on import. Code is
 compared as syntax trees without docstrings, so comments, docstrings, formatting, the order of imports and definitions
 and mere touching change nothing, and neither does a function that the job never comes to. C code (a file of the
-module's name that ends in .c, with the headers beside it that it includes) belongs to its module, without comments.
+module's name that ends in .c, with the headers beside it that it includes) belongs to its module, without comments, and
+so do the parts of a web page that stand beside a module under its name.
 
 Names are followed as they are written, and imports are absolute. What a decorator of this package marks counts wherever
 its module is imported; a function that is found in another way, such as by ``getattr``, is not seen.
@@ -68,7 +69,7 @@ def _code(module: str, name: str, entries: tuple[Place, ...]) -> tuple[str, froz
     names = _Names(module, source)
     for statement in own:
         names.visit(statement)
-    code = [*map(ast.dump, own), *sorted(names.imports), source.c_code if name == ASSIGNED else ""]
+    code = [*map(ast.dump, own), *sorted(names.imports), source.beside if name == ASSIGNED else ""]
     return "\n".join(code), frozenset(uses | names.places)
 
 
@@ -83,7 +84,7 @@ class _Source:
         registered: names of functions and classes with a decorator of this package, which may make them known
             elsewhere when the module is imported.
         imports: what each imported name stands for, as dotted names.
-        c_code: the C code that belongs to the module.
+        beside: the files beside the module that belong to it: C code, the parts of a web page.
     """
 
     definitions: dict[str, list[ast.stmt]]
@@ -91,7 +92,7 @@ class _Source:
     always: list[ast.stmt]
     registered: set[str]
     imports: dict[str, set[str]]
-    c_code: str
+    beside: str
 
     def imported_modules(self) -> set[str]:
         """The modules of this package that an import runs."""
@@ -104,7 +105,7 @@ def _read(module: str) -> _Source:
     if path is None:
         raise ModuleNotFoundError(f"no module {module} under {ROOT}")
     tree = ast.parse(path.read_bytes())
-    source = _Source({}, [], [], set(), {}, _c_code(path.with_suffix(".c")))
+    source = _Source({}, [], [], set(), {}, _c_code(path.with_suffix(".c")) + _web_parts(path))
     for node in ast.walk(tree):
         if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False):
             del node.body[0]
@@ -209,3 +210,9 @@ def _c_code(path: Path) -> str:
         return ""
     code = " ".join(re.sub(r"/\*.*?\*/", " ", path.read_text(), flags=re.DOTALL).split())
     return code + "".join(_c_code(path.with_name(header)) for header in re.findall(r'#include "(.*?)"', code))
+
+
+def _web_parts(path: Path) -> str:
+    """The template, style and script that a module's page is made of, or nothing if there are none."""
+    parts = (path.with_suffix(suffix) for suffix in (".html.j2", ".css", ".js"))
+    return "".join(part.read_text(encoding="utf-8") for part in parts if part.exists())

@@ -6,16 +6,12 @@
 import argparse
 import hashlib
 import json
-import os
-import platform
 import shutil
-import subprocess
-from importlib.metadata import version
 from pathlib import Path
 
+from pipeline.provenance import provenance
+
 KEPT = ("config.yaml", "summary.txt", "claims.*", "tables/*.parquet", "figures/*.svg", "figures/*.png")
-CODE = ("--", ":(top)", ":(top,exclude)docs/results")  # kept results make no results
-PACKAGES = ("numpy", "torch", "pandas", "pyarrow", "scipy", "altair", "snakemake")
 
 
 def publish(results: Path, target: Path, command: str) -> None:
@@ -37,31 +33,10 @@ def publish(results: Path, target: Path, command: str) -> None:
         shutil.copyfile(path, target / path.name)
     manifest = {
         "command": command,
-        "commit": commit(results),
-        "uncommitted_changes": bool(_git(results, "status", "--porcelain", "--untracked-files=no", *CODE)),
-        "machine": {"processor": _processor(), "cores": os.cpu_count(), "system": platform.system()},
-        "python": platform.python_version(),
-        "packages": {name: version(name) for name in PACKAGES},
+        **provenance(results),
         "sha256": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files},
     }
     (target / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-
-
-def commit(folder: Path) -> str:
-    """The commit of the checkout that holds a folder."""
-    return _git(folder, "rev-parse", "HEAD")
-
-
-def _git(folder: Path, *command: str) -> str:
-    return subprocess.run(["git", *command], cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
-
-
-def _processor() -> str:
-    """The processor's name, with its kind of instructions where the system says no more."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0]} ({platform.machine()})" if names else platform.processor() or platform.machine()
 
 
 def main() -> None:

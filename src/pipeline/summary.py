@@ -46,9 +46,8 @@ def summary(
         ]
         lines += _transitions(transitions, growth)
     lines += _verdicts(claims)
-    return (
-        "\n".join([*lines, "", "Figures: results/figures/*.html (also .svg and .png). Tables: results/tables/."]) + "\n"
-    )
+    places = "All on one page: results/index.html. Figures: results/figures/. Tables: results/tables/."
+    return "\n".join([*lines, "", places]) + "\n"
 
 
 def _sizes(rows: pd.DataFrame) -> Iterator[str]:

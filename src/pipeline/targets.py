@@ -3,13 +3,16 @@
 import glob
 import json
 import re
+import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 from types import MappingProxyType
 
 from pipeline.blocks import block_name, seed_range
+from pipeline.captions import Caption
 from pipeline.claims.claims import Claim
 from pipeline.claims.evidence import REFERENCES
 from pipeline.config import NO_TRAINING, Adaptive, Cell, Config, CurveAddress, Experiment, Figure, Section
@@ -267,11 +270,15 @@ def theory_spec(config: Config, part: str) -> str:
     return json.dumps(spec)
 
 
+def drawn(config: Config) -> list[str]:
+    """The figures that show anything; last, those of the theory."""
+    of_experiments = [name for name, _ in config.figures if name not in THEORY_FIGURES and shown(config, name)]
+    return [*of_experiments, *theory_figures(config)]
+
+
 def figure_files(config: Config, folder: str) -> list[str]:
     """The files of all figures that show anything."""
-    of_experiments = [name for name, _ in config.figures if name not in THEORY_FIGURES and shown(config, name)]
-    names = [*of_experiments, *theory_figures(config)]
-    return [f"{folder}/{name}.{suffix}" for name in names for suffix in ("svg", "png", "html")]
+    return [f"{folder}/{name}.{suffix}" for name in drawn(config) for suffix in ("svg", "png", "html")]
 
 
 def paper_points(config: Config, root: Path) -> list[str]:
@@ -317,3 +324,31 @@ def _tables(config: Config) -> set[str]:
     shown_in = {"learning_curves": "learning_curves", "attention_maps": "attention_map"}
     made |= {table for table, figure in shown_in.items() if shown(config, figure)}
     return made | {what for what in ("attention", "progress") if config.recording(what)}
+
+
+def page_spec(config: Config, tables: Mapping[str, Mapping[str, str]], captions: Mapping[str, Caption]) -> str:
+    """The specification of the page of results.
+
+    Args:
+        config: the config.
+        tables: of each figure, the files that it reads.
+        captions: of each figure.
+
+    Returns:
+        JSON; ``experiments`` of a figure that shows none, as those of the theory, is null.
+    """
+    figures = {
+        name: {
+            "caption": asdict(captions[name]),
+            "experiments": None if name in THEORY_FIGURES else list(shown(config, name)),
+            "tables": [Path(path).stem for path in tables[name].values()],
+        }
+        for name in drawn(config)
+    }
+    return json.dumps({"figures": figures})
+
+
+def rebuild_command(files: Iterable[Path], root: Path) -> str:
+    """The command that builds the results of some config files again, in the project's folder ``root``."""
+    names = (path.relative_to(root) if path.is_relative_to(root) else path for path in files)
+    return shlex.join(["snakemake", "--cores", "all", "--configfile", *map(str, names)])

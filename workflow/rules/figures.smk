@@ -1,5 +1,6 @@
 # Requires: the tables.
-# Yields: the figures that the config asks for, as SVG, PNG and self-contained HTML, and the printed summary.
+# Yields: the figures that the config asks for, as SVG, PNG, self-contained HTML and Vega-Lite specification, and the
+# printed summary.
 
 PAPER_POINTS = targets.paper_points(CONFIG, Path(workflow.basedir))
 SIZES = {
@@ -18,7 +19,7 @@ FIGURE_TABLES = {
         "curves": rules.law_fits.output.curves,
         "critical": rules.critical_sample_size.output[0],
     },
-    "success_heatmap": SIZES,
+    "success_heatmap": {**SIZES, "runs": rules.runs_table.output[0]},
     "learning_curves": {"curves": rules.learning_curves_table.output[0]},
     "functions": FITTED_SIZES,
     "sparsity": SIZES,
@@ -47,6 +48,13 @@ FIGURE_OPTIONS = {
     "attention": f"--confidence {CONFIG.analysis.confidence}",
 }
 
+# Of the docstrings of the figures' modules. The report's template finds them in the config: as params, they would
+# draw a figure anew for a new caption.
+CAPTIONS = {figure: caption(figure) for figure, _ in CONFIG.figures}
+config["captions"] = {
+    figure: f"**{told.question}**\n\n{told.text}" for figure, told in CAPTIONS.items()
+}
+
 
 for figure, tables in FIGURE_TABLES.items():
 
@@ -57,7 +65,13 @@ for figure, tables in FIGURE_TABLES.items():
             **tables,
             paper=PAPER_POINTS if figure == "critical_sample_size" else [],
         output:
-            multiext(f"results/figures/{figure}", ".svg", ".png", ".html"),
+            multiext(f"results/figures/{figure}", ".png", ".html", ".vl.json"),
+            svg=report(
+                f"results/figures/{figure}.svg",
+                caption="../report/figure.rst",
+                category="Figures",
+                labels={"figure": CAPTIONS[figure].title},
+            ),
         log:
             f"results/logs/figures/{figure}.log",
         conda:
@@ -94,7 +108,12 @@ rule summary:
         verdicts=rules.law_fits.output.verdicts,
         runs=rules.runs_table.output[0],
     output:
-        "results/summary.txt",
+        report(
+            "results/summary.txt",
+            caption="../report/summary.rst",
+            category="Summary",
+            labels={"figure": "Critical sample sizes in a few lines"},
+        ),
     log:
         "results/logs/summary.log",
     conda:

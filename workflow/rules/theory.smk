@@ -96,7 +96,13 @@ for figure, tables in THEORY_TABLES.items():
         input:
             **tables,
         output:
-            multiext(f"results/figures/{figure}", ".svg", ".png", ".html"),
+            multiext(f"results/figures/{figure}", ".png", ".html", ".vl.json"),
+            svg=report(
+                f"results/figures/{figure}.svg",
+                caption="../report/figure.rst",
+                category="Theory",
+                labels={"figure": CAPTIONS[figure].title},
+            ),
         log:
             f"results/logs/figures/{figure}.log",
         conda:

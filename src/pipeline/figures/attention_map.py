@@ -1,4 +1,10 @@
-"""Where the [CLS] token looks: the attention weights of single runs, position by position and head by head."""
+"""Attention of single runs, position by position.
+
+Question: Where does the [CLS] token look when a run ends?
+
+The mean attention weight on every position over the holdout: above the mean of the heads, with the support marked,
+below every head, that with most mass on the support at the top.
+"""
 
 from collections.abc import Sequence
 

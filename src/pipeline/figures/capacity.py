@@ -1,4 +1,10 @@
-"""Capacity bounds at the norms of trained and constructed heads, and the gap that is observed."""
+"""Capacity bounds and the observed gap.
+
+Question: What do the capacity bounds promise at the norms of trained heads, and what gap is observed?
+
+Against T, the root of the log covering number over n of each bound beside the observed gaps, and the number of
+samples that each bound asks for.
+"""
 
 from collections.abc import Sequence
 

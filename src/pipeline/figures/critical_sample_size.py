@@ -1,4 +1,12 @@
-"""The main figure: the critical sample size against the context length, beside the paper's."""
+"""Critical sample size against context length.
+
+Question: How many training samples does a Transformer need to learn a sparse function of T bits?
+
+The critical sample size, the n at which the share of successful runs reaches the config's threshold, against the
+context length T on a log axis: fitted, with its interval, and by the paper's definition, the smallest n of the grid.
+The line is the fitted log law; diamonds are the paper's own points, digitised. An open triangle is a size beyond its
+grid of n. Drag across the figure to mark a range of T.
+"""
 
 from collections.abc import Sequence
 
@@ -14,6 +22,7 @@ MARKS = sizes.MARKS | {PAPER: ("diamond", 80, True)}  # shape, size and whether 
 
 _TITLE = "Critical sample size against context length"
 _PANEL = ["experiment", "function", "k"]
+_WINDOW, _VIEW = alt.selection_interval(name="T_window", encodings=["x"]), "laws_"
 
 
 def chart(
@@ -23,7 +32,7 @@ def chart(
 
     The smallest n of the grid that reaches the share of successes is a small open square. A T whose critical size
     lies outside its grid is an open triangle at the grid's edge. The paper's points join the panels of its task,
-    shifted a few pixels to the right.
+    shifted a few pixels to the right. The range of T that a reader marks is the parameter ``T_window``.
 
     Args:
         critical: experiment, function, model, k, T, n_critical, ci_low, ci_high, n_grid and censored_side.
@@ -49,9 +58,17 @@ def chart(
         task = style.task_label(function, k)
         title = f"{_TITLE}, {task}" if len(groups) == 1 else f"{task}, {experiment}"
         equations = list(style.rows_of(laws, _PANEL, panel)["equation"])
-        layers = _panel(own, style.rows_of(lines, _PANEL, panel), looks)
+        layers = _panel(own, style.rows_of(lines, _PANEL, panel), looks, f"{_VIEW}{len(panels)}")
         panels.append(layers.properties(title=alt.Title(title, subtitle=equations)))
-    return panels[0] if len(panels) == 1 else alt.vconcat(*panels, title=_TITLE)
+    if len(panels) == 1:
+        return panels[0].properties(params=[_window(1)])
+    return alt.vconcat(*panels, title=_TITLE, params=[_window(len(panels))])
+
+
+def _window(panels: int) -> alt.TopLevelSelectionParameter:
+    """The selection of a range of T, one for all panels; ``add_params`` would make one for each."""
+    views = [f"{_VIEW}{place}" for place in range(panels)]
+    return alt.TopLevelSelectionParameter(name=_WINDOW.name, select=_WINDOW.param.select, views=views)
 
 
 def _paper_points(critical: pd.DataFrame, paper: pd.DataFrame) -> pd.DataFrame:
@@ -81,17 +98,18 @@ def _looks(points: pd.DataFrame) -> sizes.Looks:
     return style.looks("series", list(series["series"]), ranges)
 
 
-def _panel(points: pd.DataFrame, lines: pd.DataFrame, looks: sizes.Looks) -> alt.LayerChart:
-    """The laws, the intervals and the marks of one panel, in this order."""
+def _panel(points: pd.DataFrame, lines: pd.DataFrame, looks: sizes.Looks, name: str) -> alt.LayerChart:
+    """The laws, by this name, the intervals and the marks of one panel, in this order."""
     x, y = sizes.log_T(points["T"]), alt.Y("n:Q", title=sizes.TITLE, axis=alt.Axis(tickCount=6))
-    line = alt.Chart(lines).mark_line(strokeWidth=2)
+    line = alt.Chart(lines, name=name).mark_line(strokeWidth=2)
     law = line.encode(x, y, looks[alt.Stroke], tooltip=["equation:N", "a_low:Q", "a_high:Q"])
     marks = [
         layer
         for published, own in points.groupby(points["model"] == PAPER)
         for layer in sizes.layers(own, x, y, looks, PAPER_SHIFT if published else 0)
     ]
-    return alt.layer(law, *marks)
+    chosen = alt.condition(_WINDOW, alt.value(1), alt.value(style.FADED))
+    return alt.layer(law, *(layer.encode(opacity=chosen) for layer in marks))
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -1,4 +1,10 @@
-"""The critical sample size against the context length, the functions side by side."""
+"""Critical sample size of each function.
+
+Question: Does the critical sample size depend on the function?
+
+Critical sample size against context length on log axes, a panel for each function and sparsity, all over the same
+axes. Thin lines are fitted log laws; an open triangle is a size beyond its grid of n.
+"""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,10 @@
-"""Which law the critical sample size follows: data, fitted laws beyond the data, and the evidence for each."""
+"""Laws of the critical sample size.
+
+Question: Which law does the critical sample size follow as T grows: log T, a power, or another?
+
+Critical sample sizes with their intervals against context length on log axes, with the fitted laws continued beyond
+the data, and beside them the evidence for each law. Laws whose evidence cannot be told apart are left undecided.
+"""
 
 import textwrap
 from collections.abc import Sequence

@@ -1,4 +1,11 @@
-"""The learners side by side: critical sample size against context length, a panel for each function and k."""
+"""Critical sample size of each learner.
+
+Question: What would other learners need to learn the same functions from the same samples?
+
+Critical sample size against context length on log axes, a panel for each function and sparsity, a series for each
+learner. The dashed line is the information floor, below which no learner can identify the support. An open triangle
+is a size beyond its grid of n. Pick a learner below to bring it out.
+"""
 
 from collections.abc import Sequence
 
@@ -32,7 +39,8 @@ def chart(critical: pd.DataFrame, rates: pd.DataFrame) -> alt.LayerChart | alt.C
     """Draws n_critical against T, both on log axes, a series for each model, above the information floor.
 
     A model's sizes are joined by a thin line, and an interval that its grid of n leaves open ends at the grid's edge.
-    Triangles of several models at one place stand side by side around their T. The panels have the same axis of n.
+    Triangles of several models at one place stand side by side around their T. The panels have the same axis of n. The
+    parameter ``learner`` is the one that a reader picks.
 
     Args:
         critical: experiment, function, model, k, T, n_critical, ci_low, ci_high and censored_side.
@@ -45,14 +53,15 @@ def chart(critical: pd.DataFrame, rates: pd.DataFrame) -> alt.LayerChart | alt.C
     _check_distinct(critical)
     points = _points(critical, rates)
     looks, y = _looks(points["model"].unique()), _y(points)
+    pick = style.choice("learner", "Learner ", looks[alt.Stroke]["scale"]["domain"])
     panels = []
     for (function, k), own in points.groupby(_PANEL, sort=False):
         title = alt.Title(style.task_label(function, k), fontSize=15)
         panels.append(_panel(own, k, looks, y).properties(title=title, **_SMALL))
     if len(panels) == 1:
         title = alt.Title(f"{_TITLE}, {title.text}", subtitle=_NOTE)
-        return panels[0].properties(title=title, width=style.WIDTH, height=style.HEIGHT)
-    return alt.concat(*panels, columns=2, title=alt.Title(_TITLE, subtitle=_NOTE))
+        return panels[0].properties(title=title, width=style.WIDTH, height=style.HEIGHT).add_params(pick)
+    return alt.concat(*panels, columns=2, title=alt.Title(_TITLE, subtitle=_NOTE)).add_params(pick)
 
 
 def _check_distinct(critical: pd.DataFrame) -> None:
@@ -114,14 +123,16 @@ def _panel(points: pd.DataFrame, k: int, looks: dict[type, alt.SchemaBase], y: a
     tooltip = ["learner:N", "T:Q", *(alt.Tooltip(f"{field}:Q", format=".1f") for field in ("n", "low", "high"))]
     line = alt.Chart(known).mark_line(strokeWidth=1).encode(x, y, stroke)
     bar = alt.Chart(known).mark_rule(strokeWidth=2).encode(x, alt.Y("low:Q"), alt.Y2("high"), stroke)
-    mark = alt.Chart(known).mark_point(size=80, opacity=1).encode(x, y, *looks.values(), tooltip=tooltip)
+    mark = alt.Chart(known).mark_point(size=80).encode(x, y, *looks.values(), tooltip=tooltip)
     triangles = [
         alt.Chart(points[points["censored_side"] == side])
-        .mark_point(shape=shape, size=130, fill="white", strokeWidth=2, opacity=1)
+        .mark_point(shape=shape, size=130, fill="white", strokeWidth=2)
         .encode(x, y, stroke, tooltip=tooltip)
         for side, shape in sizes.TRIANGLES.items()
     ]
-    return alt.layer(*_floor(points["T"], k, x, y), line, bar, mark, *triangles)
+    picked = alt.condition("learner == null || datum.learner == learner", alt.value(1), alt.value(style.FADED))
+    own = (layer.encode(opacity=picked) for layer in (line, bar, mark, *triangles))
+    return alt.layer(*_floor(points["T"], k, x, y), *own)
 
 
 def _places(points: pd.DataFrame, ratio: float) -> pd.Series:

@@ -1,4 +1,10 @@
-"""Training loss and holdout accuracy against the training step, for several sample sizes."""
+"""Learning curves below, at and above the critical sample size.
+
+Question: What happens in training below, at and above the critical sample size?
+
+Training loss (above) and holdout accuracy (below) against the training step, a column for each sample size: single
+runs thin, the median of all bold.
+"""
 
 from collections.abc import Sequence
 

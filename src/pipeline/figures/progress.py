@@ -1,4 +1,11 @@
-"""Hidden progress: what moves while the loss of online training still stands on its plateau."""
+"""Hidden progress through the plateau.
+
+Question: What moves while the loss still stands on its plateau?
+
+Loss, accuracy, distance from initialisation, attention on the support and Fourier coefficient against the training
+step, a column for each context length: single runs thin, the median bold, a dot at the end of a run. Move the slider
+to step through the training, and pick a run to follow it alone.
+"""
 
 from collections.abc import Sequence
 
@@ -6,7 +13,7 @@ import altair as alt
 import pandas as pd
 
 from pipeline.figures import style
-from pipeline.figures.curves import LOSS_FLOOR, line_looks, runs_and_median
+from pipeline.figures.curves import LOSS_FLOOR, MEDIAN, line_looks, runs_and_median
 from pipeline.figures.style import SERIES
 
 LENGTHS_SHOWN = 4
@@ -35,6 +42,7 @@ _AXES = {
     "train_loss": alt.Axis(values=_LOSSES, format="~g", labelOverlap="greedy", labelFlush=True),
     "holdout_accuracy": alt.Axis(format="%", tickCount=3),
 }
+_PICKED = f"run == null || datum.seed == run || datum.curve == '{MEDIAN}'"
 _STEPS = "datum.value < 1000 ? datum.label : datum.value / 1000 + 'k'"
 _NOTE = "A dot is the end of a run: its transition or, if it has none, its last step."
 
@@ -45,7 +53,8 @@ def chart(progress: pd.DataFrame) -> alt.VConcatChart:
     A block has a column for each of at most ``LENGTHS_SHOWN`` context lengths, evenly chosen. Up to ``RUNS_SHOWN`` runs
     of each are thin lines that end in a dot, and the median of all its runs is bold; a run that has stopped counts
     with its last values. At most ``EVALUATIONS_SHOWN`` evaluations of a run are drawn, and its last. Losses below
-    ``LOSS_FLOOR`` are drawn there. The attention's row is left out of a block whose model has none.
+    ``LOSS_FLOOR`` are drawn there. The attention's row is left out of a block whose model has none. The parameter
+    ``until`` is the step up to which a reader sees the curves, ``run`` the seed of the one run that is picked.
 
     Args:
         progress: experiment, function, model, k, T, n, seed, step, train_loss, holdout_accuracy, distance (the norm of
@@ -57,7 +66,11 @@ def chart(progress: pd.DataFrame) -> alt.VConcatChart:
     """
     if progress.empty:
         raise ValueError("there is no progress to draw")
-    looks = line_looks(progress["model"].unique())
+    looks, end = line_looks(progress["model"].unique()), int(progress["step"].max())
+    shown = sorted(progress["seed"].unique())[:RUNS_SHOWN]
+    slider = alt.binding_range(min=0, max=end, step=int(progress["step"].min()) or 1, name="Training step ")
+    steps = alt.param(name="until", value=end, bind=slider)
+    run = style.choice("run", "Run of seed ", map(int, shown))
     progress = progress.assign(train_loss=progress["train_loss"].clip(lower=LOSS_FLOOR))
     groups, blocks = progress.groupby(SERIES), []
     for series, own in groups:
@@ -67,7 +80,7 @@ def chart(progress: pd.DataFrame) -> alt.VConcatChart:
         name = f"Progress through the plateau, {style.task_label(function, k)}, {model}"
         title = name if len(groups) == 1 else f"{name}, {experiment}"
         blocks.append(_block(own, looks).properties(title=alt.Title(title, subtitle=_NOTE)))
-    return alt.vconcat(*blocks)
+    return alt.vconcat(*blocks, params=[steps.param, run.param])  # add_params would copy all, which takes seconds
 
 
 def _block(progress: pd.DataFrame, looks: dict[type, alt.SchemaBase]) -> alt.VConcatChart:
@@ -106,7 +119,14 @@ def _cell(
     tooltip = ["curve:N", "seed:Q", "step:Q", alt.Tooltip(f"{value}:Q", format=".3g")]
     line = alt.Chart().mark_line().encode(x, y, *looks.values(), detail="seed:N", tooltip=tooltip)
     dots = alt.Chart().mark_circle(size=18, opacity=1, color=colour, aria=False).transform_filter("datum.end")
-    return alt.layer(line, dots.encode(x, y, tooltip=tooltip), data=lines)
+    curves = (layer.transform_filter(_PICKED) for layer in (line, dots.encode(x, y, tooltip=tooltip)))
+    return alt.layer(*curves, _curtain(int(lines["step"].max())), data=lines)
+
+
+def _curtain(end: int) -> alt.Chart:
+    """What hides the steps after the one that a reader chose; nothing at first."""
+    curtain = alt.Chart(pd.DataFrame({"end": [end]})).transform_calculate(step=f"min(until, {end})")
+    return curtain.mark_rect(color="white", opacity=0.9, aria=False).encode(alt.X("step:Q"), alt.X2("end"))
 
 
 def main(argv: Sequence[str] | None = None) -> None:

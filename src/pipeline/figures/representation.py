@@ -1,4 +1,10 @@
-"""Norms of constructed heads against T and k, beside trained ones, and the width that the construction takes."""
+"""Norms of constructed heads.
+
+Question: With which norms and width can one attention head represent a sparse function exactly?
+
+Norms of the constructed heads against T and k, beside those of trained heads, and the share of the supports for which
+a width is enough.
+"""
 
 from collections.abc import Sequence
 

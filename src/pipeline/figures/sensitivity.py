@@ -1,4 +1,11 @@
-"""How far each change of one setting moves the critical sample size."""
+"""Sensitivity to one setting at a time.
+
+Question: How far does each unstated setting move the critical sample size?
+
+The ratio of the critical sample size to that of the base, when one setting of data, model or training is changed: a
+row for each variant, the context lengths T in colours and shapes, with intervals. An open triangle is a size beyond
+its grid of n.
+"""
 
 from collections.abc import Sequence
 

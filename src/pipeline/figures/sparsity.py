@@ -1,4 +1,10 @@
-"""The critical sample size against the sparsity k."""
+"""Critical sample size against sparsity.
+
+Question: How does the critical sample size grow with the number k of relevant bits?
+
+A panel for each function and learner, a series for each context length T. An open triangle is a size beyond its grid
+of n.
+"""
 
 from collections.abc import Sequence
 

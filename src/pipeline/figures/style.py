@@ -1,6 +1,7 @@
 """What the figures share: the theme, the colours, the labels, saving and the command line's common arguments."""
 
 import argparse
+import json
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -8,8 +9,12 @@ from pathlib import Path
 import altair as alt
 import numpy as np
 import pandas as pd
+import vl_convert
+from altair.utils.html import spec_to_html
 
 from pipeline.storage import read_frame, whole_file
+
+VEGA_LITE = alt.SCHEMA_VERSION.rsplit(".", 1)[0]  # the version that draws the charts, such as v6.1
 
 INK = "#333333"
 GRID = "#E5E5E5"
@@ -36,6 +41,7 @@ SUCCEEDED, FAILED = "succeeded", "failed"
 OUTCOMES = {SUCCEEDED: ("circle", True, [1, 0]), FAILED: ("triangle-up", False, [5, 4])}
 
 WIDTH, HEIGHT = 640, 400
+FADED = 0.15  # opacity of what a reader has not chosen
 GOLDEN_RATIO = (5**0.5 - 1) / 2
 SERIES = ["experiment", "function", "model", "k"]
 
@@ -111,6 +117,13 @@ def looks(field: str, values: list[str], ranges: dict[type, list]) -> dict[type,
     }
 
 
+def choice(name: str, label: str, values: Iterable[str | int]) -> alt.Parameter:
+    """A parameter that is null, for all, or one of the values; a page shows it as a list to pick from."""
+    values = list(values)
+    pick = alt.binding_select(options=[None, *values], labels=["all", *map(str, values)], name=label)
+    return alt.param(name=name, value=None, bind=pick)
+
+
 def heading(text: str) -> alt.Title:
     """The title of one column of a block."""
     return alt.Title(text, anchor="middle", fontSize=14, fontWeight="normal", offset=6)
@@ -149,20 +162,30 @@ def rows_of(table: pd.DataFrame, columns: list[str], values: tuple) -> pd.DataFr
 
 
 def save(chart: alt.TopLevelMixin, folder: Path, name: str) -> None:
-    """Writes ``<name>.svg``, ``<name>.png`` (two pixels a unit) and ``<name>.html`` into a folder, made if missing.
+    """Writes ``<name>.svg``, ``.png`` (two pixels a unit), ``.html`` and ``.vl.json`` into a folder, made if missing.
 
-    Each file appears under its name only once it is complete. The HTML holds Vega itself and needs no network.
+    Each file appears under its name only once it is complete. The HTML holds Vega itself and needs no network; the JSON
+    is the Vega-Lite specification, which the page of all figures draws.
     """
-    for suffix, options in {
-        "svg": {},
-        "png": {"scale_factor": 2},
-        # "Open in Vega Editor", left out of the menu, would leave for the network.
-        "html": {"inline": True, "embed_options": {"actions": {"editor": False}}},
-    }.items():
+    with alt.data_transformers.disable_max_rows():
+        spec = chart.to_dict()  # once: it takes longer than all that follows
+    contents = {
+        "svg": _renumbered(vl_convert.vegalite_to_svg(spec, VEGA_LITE)).encode(),
+        "png": vl_convert.vegalite_to_png(spec, VEGA_LITE, scale=2),
+        "html": _page(spec).encode(),
+        "vl.json": json.dumps(spec).encode(),
+    }
+    for suffix, content in contents.items():
         with whole_file(folder / f"{name}.{suffix}") as temporary:
-            chart.save(temporary, format=suffix, **options)
-            if suffix == "svg":
-                temporary.write_text(_renumbered(temporary.read_text(encoding="utf-8")), encoding="utf-8")
+            temporary.write_bytes(content)
+
+
+def _page(spec: dict) -> str:
+    """A specification as an HTML page. "Open in Vega Editor", left out of its menu, would leave for the network."""
+    versions = {"vega_version": alt.VEGA_VERSION, "vegalite_version": alt.VEGALITE_VERSION}
+    versions["vegaembed_version"] = alt.VEGAEMBED_VERSION
+    options = {"actions": {"editor": False}}
+    return spec_to_html(spec, "vega-lite", **versions, embed_options=options, template="inline")
 
 
 def _renumbered(svg: str) -> str:

@@ -1,4 +1,11 @@
-"""The success rate over context length and sample size."""
+"""Success rate over context length and sample size.
+
+Question: Where, in the plane of T and n, do runs succeed?
+
+A cell is the share of the runs of one T and n that succeed. A white line marks the critical sample size where it lies
+within the grid; grey is a cell without runs. Hover over a cell for its runs: successes, trials, interval, and the
+seeds that failed. The range of T chosen below, or marked in the critical sample sizes, stays bright.
+"""
 
 from collections.abc import Sequence
 
@@ -14,25 +21,30 @@ COLUMN_WIDTH, MIN_WIDTH, HEIGHT = 44, 360, 440
 ALONE = 0.2  # the height of a size without neighbours, in ln n
 
 _TITLE = "Success rate"
+_FAILED = "failed seeds"
 _NOTE = "White line: critical sample size, where it lies within the grid. Grey: no runs."
 
 
-def chart(rates: pd.DataFrame, critical: pd.DataFrame) -> alt.LayerChart | alt.VConcatChart:
+def chart(rates: pd.DataFrame, critical: pd.DataFrame, runs: pd.DataFrame) -> alt.LayerChart | alt.VConcatChart:
     """Draws the success rate of every (T, n) as a coloured cell, a panel for each experiment, function, model and k.
 
     The axis of n is logarithmic, and a cell reaches halfway to the neighbouring sizes of its T: they may be unequally
     spaced, and others at another T. A white line across a column marks n_critical; a T whose critical size lies outside
-    its grid has none.
+    its grid has none. The parameters ``T_from`` and ``T_to`` choose the columns that stay bright.
 
     Args:
         rates: experiment, function, model, k, T, n, trials, successes, rate, ci_low and ci_high.
         critical: experiment, function, model, k, T, n_critical, ci_low and ci_high.
+        runs: experiment, function, model, k, T, n, seed and success, which give the seeds that failed.
 
     Raises:
         ValueError: ``rates`` is empty.
     """
     if rates.empty:
         raise ValueError("there are no success rates to draw")
+    failed = runs[~runs["success"]].groupby([*SERIES, "T", "n"])["seed"].agg(_ranges).rename(_FAILED)
+    rates = rates.join(failed, on=[*SERIES, "T", "n"]).fillna({_FAILED: "none"})
+    lengths = _ends(rates["T"])
     groups, panels = rates.groupby(SERIES), []
     for series, own in groups:
         experiment, function, model, k = series
@@ -41,7 +53,25 @@ def chart(rates: pd.DataFrame, critical: pd.DataFrame) -> alt.LayerChart | alt.V
         title = alt.Title(f"{_TITLE}, {name}", subtitle=_NOTE) if alone else f"{name}, {experiment}"
         layers = _panel(own, style.rows_of(critical, SERIES, series).dropna(subset="n_critical"))
         panels.append(layers.properties(title=title))
-    return panels[0] if len(panels) == 1 else alt.vconcat(*panels, title=alt.Title(_TITLE, subtitle=_NOTE))
+    whole = panels[0] if len(panels) == 1 else alt.vconcat(*panels, title=alt.Title(_TITLE, subtitle=_NOTE))
+    return whole.add_params(*lengths)
+
+
+def _ranges(seeds: pd.Series) -> str:
+    """Numbers in words, such as ``0-3, 7``."""
+    ordered = np.sort(seeds.to_numpy())
+    runs = np.split(ordered, np.flatnonzero(np.diff(ordered) > 1) + 1)
+    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
+
+
+def _ends(lengths: pd.Series) -> list[alt.Parameter]:
+    """The parameters that choose a range of T, the whole at first."""
+    values = sorted(int(length) for length in lengths.unique())
+    ends = {"T_from": ("T from ", values[0]), "T_to": ("to ", values[-1])}
+    return [
+        alt.param(name=name, value=value, bind=alt.binding_select(options=values, name=label))
+        for name, (label, value) in ends.items()
+    ]
 
 
 def _panel(rates: pd.DataFrame, critical: pd.DataFrame) -> alt.LayerChart:
@@ -54,8 +84,9 @@ def _panel(rates: pd.DataFrame, critical: pd.DataFrame) -> alt.LayerChart:
     y = alt.Y("low:Q", title="Sample size n (log scale)", scale=scale, axis=axis)
     colour = alt.Color("rate:Q", title="Success rate", scale=alt.Scale(scheme="viridis", domain=[0, 1]))
     interval = [alt.Tooltip(f"{field}:Q", format=".2f") for field in ("rate", "ci_low", "ci_high")]
-    tooltip = ["T:O", "n:Q", "successes:Q", "trials:Q", *interval]
-    cells = alt.Chart(tiles).mark_rect().encode(x, y, alt.Y2("high"), colour, tooltip=tooltip)
+    tooltip = ["T:O", "n:Q", "successes:Q", "trials:Q", *interval, f"{_FAILED}:N"]
+    bright = alt.condition("T_from <= datum.T && datum.T <= T_to", alt.value(1), alt.value(style.FADED))
+    cells = alt.Chart(tiles).mark_rect().encode(x, y, alt.Y2("high"), colour, opacity=bright, tooltip=tooltip)
     size = [alt.Tooltip(f"{field}:Q", format=".1f") for field in ("n_critical", "ci_low", "ci_high")]
     lines = (
         alt.Chart(critical)
@@ -77,8 +108,9 @@ def _tiles(rates: pd.DataFrame) -> pd.DataFrame:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Saves the figure as ``success_heatmap.{svg,png,html}`` in the output folder."""
-    arguments = style.parse(style.parser(main.__doc__, "rates", "critical"), argv)
-    style.save(chart(arguments.rates, arguments.critical), arguments.output_folder, "success_heatmap")
+    arguments = style.parse(style.parser(main.__doc__, "rates", "critical", "runs"), argv)
+    figure = chart(arguments.rates, arguments.critical, arguments.runs)
+    style.save(figure, arguments.output_folder, "success_heatmap")
 
 
 if __name__ == "__main__":

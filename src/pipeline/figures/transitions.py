@@ -1,4 +1,11 @@
-"""The step at which online training leaves the plateau, against the context length."""
+"""Step of the transition against context length.
+
+Question: When do sparse parities, learned from fresh samples, leave their plateau?
+
+The training step at which a run first classifies the holdout correctly, against the context length on log axes: every
+run, the median with its interval, and the fitted power law. Open triangles are runs that had not learned when they
+ended.
+"""
 
 from collections.abc import Sequence
 

@@ -1,0 +1,190 @@
+"""Follows a run of the workflow from its run files alone: what is done, how fast, what is left, and what came out.
+
+``python -m pipeline.watch CONFIG`` shows the state in the terminal, again every few seconds, and draws the critical
+sample sizes of the runs that are there into ``results/watch.svg``. It takes no lock and disturbs no run of Snakemake.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+import vl_convert
+
+from pipeline import targets
+from pipeline.config import NO_TRAINING, Config, ConfigError, Experiment, load
+from pipeline.figures import critical_sample_size
+from pipeline.figures.style import VEGA_LITE
+from pipeline.forecast import duration, job_seconds
+from pipeline.statistics.critical_sample_size import critical_sample_sizes
+from pipeline.statistics.success_rates import success_rates
+from pipeline.storage import TornFileError, read_table, whole_file
+
+RUN_FILE = "results/runs/{data}/{function}/{model}/{training}/k{k}/T{T}/n{n}/seeds{seeds}.parquet"
+FIGURE = "critical_sample_size"
+WINDOW = 30 * 60  # seconds that the rate looks back
+BOOTSTRAP = 100  # resamples, fewer than the workflow's, for a figure that is drawn again and again
+BAR_WIDTH = 24  # characters
+
+_COLUMNS = ["function", "data", "model", "training", "k", "T", "n", "seed", "success", "status"]
+_NO_FITS = pd.DataFrame(columns=["experiment", "function", "model", "k", "law", "a", "b", "r_squared"])
+
+
+@dataclass
+class Run:
+    """What is known of a run of the workflow: each finished file's time and rows, and the files that are damaged."""
+
+    folder: Path
+    finished: dict[str, float] = field(default_factory=dict)
+    rows: dict[str, pd.DataFrame] = field(default_factory=dict)
+    damaged: set[str] = field(default_factory=set)
+
+    def look(self, costs: Mapping[str, float]) -> None:
+        """Reads the files that came or changed since the last look."""
+        for name in costs:
+            path = self.folder / name
+            if not path.exists():
+                for known in (self.finished, self.rows):
+                    known.pop(name, None)
+                self.damaged.discard(name)
+            elif self.finished.get(name) != (changed := path.stat().st_mtime):
+                self.finished[name] = changed
+                self._read(name, path)
+
+    def _read(self, name: str, path: Path) -> None:
+        self.damaged.discard(name)
+        try:
+            self.rows[name] = read_table(path, _COLUMNS).to_pandas()
+        except TornFileError:
+            self.rows.pop(name, None)
+            self.damaged.add(name)
+
+
+def job_costs(config: Config) -> dict[str, float]:
+    """Every run file of a config with the forecast of its job, in seconds of one core."""
+    costs = {}
+    for cell, blocks in config.seed_blocks().items():
+        address = {name: str(value) for name, value in cell._asdict().items()}
+        rule = "fit" if cell.training == NO_TRAINING else "train"
+        for seeds in blocks:
+            block = {**address, "seeds": f"{seeds[0]}-{seeds[-1]}"}
+            costs[RUN_FILE.format(**block)] = job_seconds(config, rule, block)
+    return costs
+
+
+def pace(costs: Mapping[str, float], finished: Mapping[str, float], now: float) -> tuple[float, float] | None:
+    """Files a minute, and the seconds that the rest takes at the pace of the last half hour.
+
+    A file counts by the forecast of its job, since one at a long T takes longer than one at a short T.
+
+    Args:
+        costs: of every file.
+        finished: when each file that is there was finished.
+        now: the time, in the same seconds.
+
+    Returns:
+        None, if fewer than two files were finished within ``WINDOW``.
+    """
+    recent = sorted((when, name) for name, when in finished.items() if when >= now - WINDOW)
+    if len(recent) < 2 or now <= recent[0][0]:
+        return None
+    span, later = now - recent[0][0], recent[1:]  # the work on the first lies before the span
+    left = sum(cost for name, cost in costs.items() if name not in finished)
+    return 60 * len(later) / span, left * span / sum(costs[name] for _, name in later)
+
+
+def report(config: Config, run: Run, costs: Mapping[str, float], now: float) -> Iterator[str]:
+    """The state in lines: the whole, the pace, each experiment, damaged files."""
+    yield _bar("all", len(run.finished), len(costs))
+    measured = pace(costs, run.finished, now)
+    if len(run.finished) == len(costs):
+        yield "All run files are there."
+    elif measured:
+        yield f"{measured[0]:.1f} files a minute, about {duration(measured[1])} left at this pace."
+    else:
+        yield f"Fewer than two run files in the last {duration(WINDOW)}: no pace yet."
+    for name, experiment in config.enabled.items():
+        files = targets.run_files(config, [experiment], RUN_FILE)
+        own = [run.rows[file] for file in files if file in run.rows]
+        yield _bar(name, len(own), len(files)) + (_outcomes(pd.concat(own)) if own else "")
+    for name in sorted(run.damaged):
+        yield f"damaged: {name}; delete it and run snakemake again"
+
+
+def _bar(name: str, done: int, total: int) -> str:
+    filled = BAR_WIDTH * done // total
+    return f"{name:<24} {'█' * filled}{'·' * (BAR_WIDTH - filled)} {done:>5} of {total} files"
+
+
+def _outcomes(rows: pd.DataFrame) -> str:
+    """How the runs ended, in words."""
+    counts = rows["status"].value_counts()
+    parts = [f"{counts.get(status, 0)} {status}" for status in ("succeeded", "failed")]
+    parts += [f"{counts['diverged']} diverged"] if "diverged" in counts else []
+    return f", runs: {', '.join(parts)}"
+
+
+def rates_so_far(experiments: Mapping[str, Experiment], run: Run, confidence: float) -> pd.DataFrame:
+    """The success rates of the cells that have runs; empty if none has."""
+    if not run.rows:
+        return pd.DataFrame()
+    rows, parts = pd.concat(run.rows.values()), []
+    for name, experiment in experiments.items():
+        cells = pd.DataFrame([*experiment.cells()])
+        parts.append(rows.merge(cells, on=list(cells.columns)).assign(experiment=name))
+    found = pd.concat(parts)
+    return success_rates(found, confidence) if len(found) else found
+
+
+def draw(config: Config, run: Run, path: Path) -> bool:
+    """Draws the critical sample sizes of the runs that are there; False if there are none yet."""
+    rates = rates_so_far(targets.shown(config, FIGURE), run, config.analysis.confidence)
+    if rates.empty:
+        return False
+    bootstrap = min(config.analysis.bootstrap, BOOTSTRAP)
+    sizes = critical_sample_sizes(rates, config.analysis.success_share, config.analysis.confidence, bootstrap)
+    svg = vl_convert.vegalite_to_svg(critical_sample_size.chart(sizes, _NO_FITS, rates).to_dict(), VEGA_LITE)
+    with whole_file(path) as temporary:
+        temporary.write_text(svg, encoding="utf-8")
+    return True
+
+
+def follow(config: Config, folder: Path, picture: Path, interval: float | None) -> None:
+    """Shows the state until all run files are there, every so many seconds; once, if ``interval`` is None."""
+    costs, run, drawn = job_costs(config), Run(folder), None
+    while True:
+        run.look(costs)
+        lines = [*report(config, run, costs, time.time())]
+        if targets.shown(config, FIGURE) and drawn != run.finished and draw(config, run, picture):
+            drawn = dict(run.finished)
+        lines += [f"Critical sample sizes so far: {picture}"] if drawn else []
+        print(("\x1b[H\x1b[J" if interval and sys.stdout.isatty() else "") + "\n".join(lines), flush=True)
+        if interval is None or len(run.finished) == len(costs):
+            return
+        time.sleep(interval)
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config", type=Path)
+    parser.add_argument("--folder", type=Path, default=Path(), help="the one that results/ lies in")
+    parser.add_argument("--picture", type=Path, default=Path("results/watch.svg"), help="where the figure goes")
+    parser.add_argument("--interval", type=float, default=10, help="seconds between two looks")
+    parser.add_argument("--once", action="store_true", help="look once")
+    given = parser.parse_args()
+    try:
+        follow(load(given.config), given.folder, given.picture, None if given.once else given.interval)
+    except ConfigError as error:
+        raise SystemExit(f"The config is wrong:\n{error}") from None
+    except OSError as error:
+        raise SystemExit(f"{error.filename}: {error.strerror}") from None
+    except KeyboardInterrupt:
+        pass
+
+
+if __name__ == "__main__":
+    main()

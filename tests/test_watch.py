@@ -1,0 +1,71 @@
+"""Following a run of the workflow from its run files."""
+
+import pandas as pd
+import pytest
+
+from pipeline import targets, watch
+from pipeline.config import parse
+from pipeline.watch import RUN_FILE, Run, job_costs, pace, rates_so_far, report
+
+
+def config(**grid):
+    grid = {"k": [3], "T": [10, 20], "n": [40], "seeds": 4} | grid
+    figures = {"critical_sample_size": {"experiments": ["one"]}}
+    return parse({"experiments": {"one": {"grid": grid}}, "figures": figures, "compute": {"seeds_per_job": 2}})
+
+
+def write(folder, name, statuses, **address):
+    """A run file with these outcomes."""
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = [{"seed": seed, "status": status, "success": status == "succeeded"} for seed, status in enumerate(statuses)]
+    parts = {"function": "and", "data": "standard", "model": "transformer", "training": "adam", "k": 3, "n": 40}
+    pd.DataFrame(rows).assign(**parts, **address).to_parquet(path)
+
+
+def test_the_files_are_those_of_the_workflow():
+    made = config()
+    assert list(job_costs(made)) == targets.run_files(made, made.enabled.values(), RUN_FILE)
+
+
+def test_pace_counts_a_file_by_its_cost():
+    costs = {"a": 1.0, "b": 2.0, "c": 10.0, "d": 40.0}
+    finished = {"a": 1000.0, "b": 1010.0, "c": 1060.0}
+    # from a on, files worth 12 in 60 s; 40 are left
+    assert pace(costs, finished, 1060.0) == (2.0, pytest.approx(200.0))
+    assert pace(costs, finished, 1060.0 + watch.WINDOW + 1) is None
+    assert pace(costs, {"a": 1000.0}, 1060.0) is None
+
+
+def test_what_is_done_what_failed_and_what_is_damaged(tmp_path):
+    made = config()
+    costs, run = job_costs(made), Run(tmp_path)
+    first, second, third, fourth = costs
+    write(tmp_path, first, ["succeeded", "failed"], T=10)
+    write(tmp_path, third, ["succeeded", "diverged"], T=20)
+    (tmp_path / second).write_bytes(b"torn")
+    run.look(costs)
+    text = "\n".join(report(made, run, costs, 0))
+    assert "3 of 4 files" in text.splitlines()[0]
+    assert "2 of 4 files, runs: 2 succeeded, 1 failed, 1 diverged" in text
+    assert f"damaged: {second}; delete it and run snakemake again" in text
+    rates = rates_so_far(made.enabled, run, 0.95)
+    assert rates[["T", "trials", "successes"]].to_numpy().tolist() == [[10, 2, 1], [20, 2, 1]]
+    (tmp_path / first).unlink()
+    run.look(costs)
+    assert run.rows.keys() == {third}
+    assert fourth not in run.finished
+
+
+def test_the_figure_is_drawn_from_what_is_there(tmp_path):
+    made = config(n=[20, 40, 80])
+    costs, run = job_costs(made), Run(tmp_path)
+    assert not watch.draw(made, run, tmp_path / "watch.svg")
+    name = RUN_FILE.format(
+        function="and", data="standard", model="transformer", training="adam", k=3, T=10, n=40, seeds="0-1"
+    )
+    assert name in costs
+    write(tmp_path, name, ["succeeded", "failed"], T=10)
+    run.look(costs)
+    assert watch.draw(made, run, tmp_path / "watch.svg")
+    assert (tmp_path / "watch.svg").read_text(encoding="utf-8").startswith("<svg")
