@@ -22,10 +22,10 @@ TEXT = """\
 
 # The rules
 
-An arrow goes from a rule to one that needs what it makes. Figures and the printed summary are ends: what `snakemake` is
-asked for. An arrow to one of them is left out where a longer way leads there too. So is the rule `page`, which needs all
-figures and the tables that they read, the claims and `save_config`. The rules themselves are in `workflow/rules/`, in the
-order in which they run.
+An arrow goes from a rule to one that needs what it makes. Figures and the printed summary are ends: what `snakemake`
+is asked for. An arrow to one of them is left out where a longer way leads there too. So is the rule `page`, which needs
+all figures and the tables that they read, the claims and `save_config`. The rules themselves are in `workflow/rules/`,
+in the order in which they run.
 
 ```mermaid
 {graph}
