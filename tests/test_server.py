@@ -2,9 +2,12 @@
 
 import json
 import os
+import select
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -59,6 +62,28 @@ def test_a_job_that_fails_says_why_and_the_next_one_runs(running, tmp_path):
 def test_without_a_server_a_job_runs_in_its_own_process(tmp_path):
     environment = {**os.environ, server.SOCKET: str(tmp_path / "nobody")}
     assert subprocess.run(command(tmp_path / "x"), env=environment, capture_output=True).returncode == 0
+    assert (tmp_path / "x").exists()
+
+
+def test_where_no_socket_can_be_made_there_is_no_server(tmp_path, monkeypatch):
+    """Such as in a folder for temporary files whose path is longer than a socket's may be."""
+    monkeypatch.delenv(server.SOCKET, raising=False)
+    deep = tmp_path / ("x" * 100)
+    deep.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(deep))
+    assert server.start(Path(server.__file__).parents[2]) is None
+    assert list(deep.iterdir()) == []
+    assert server.SOCKET not in os.environ
+
+
+def test_a_job_whose_server_ends_before_it_takes_the_request_runs_in_its_own_process(tmp_path):
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "jobs"))
+        listener.listen()
+        environment = {**os.environ, server.SOCKET: str(tmp_path / "jobs")}
+        asker = subprocess.Popen(command(tmp_path / "x"), env=environment)
+        select.select([listener], [], [])
+    assert asker.wait() == 0
     assert (tmp_path / "x").exists()
 
 

@@ -10,6 +10,7 @@ import json
 import os
 import runpy
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -26,7 +27,9 @@ LENGTH = 8  # bytes in front of a request
 
 
 def start(source: Path) -> subprocess.Popen | None:
-    """Starts a server for the processes that this one will start; None where a fork with libraries is not safe.
+    """Starts a server for the processes that this one will start.
+
+    None where a fork with libraries is not safe, or where no socket can be made: jobs then run in their own processes.
 
     Args:
         source: the folder that this package lies in.
@@ -36,11 +39,12 @@ def start(source: Path) -> subprocess.Popen | None:
     """
     if sys.platform != "linux":
         return None
-    path = Path(tempfile.mkdtemp(prefix="pipeline-"), "jobs")
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     with socket.socket(socket.AF_UNIX) as listener:  # open here, so that no job comes too early
-        listener.bind(str(path))
-        listener.listen(64)
+        try:
+            path = _listen(listener)
+        except OSError:
+            return None
         os.environ[SOCKET] = str(path)
         return subprocess.Popen(
             ["python", "-m", "pipeline.jobs.server", str(listener.fileno())],
@@ -48,6 +52,22 @@ def start(source: Path) -> subprocess.Popen | None:
             pass_fds=[listener.fileno()],
             env={**os.environ, **threads, "PYTHONPATH": str(source)},
         )
+
+
+def _listen(listener: socket.socket) -> Path:
+    """Has a socket listen in a new folder, which only this user can enter, and gives its path.
+
+    Raises:
+        OSError: no folder for temporary files can be written, or its path is too long for a socket's.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="pipeline-"))
+    try:
+        listener.bind(str(folder / "jobs"))
+        listener.listen(64)
+    except OSError:
+        shutil.rmtree(folder)
+        raise
+    return folder / "jobs"
 
 
 def ask(path: str, job: str, arguments: list[str]) -> int | None:
@@ -59,15 +79,20 @@ def ask(path: str, job: str, arguments: list[str]) -> int | None:
     with socket.socket(socket.AF_UNIX) as connection:
         try:
             connection.connect(path)
-        except OSError:
+            socket.send_fds(connection, [len(request).to_bytes(LENGTH, "big")], [1, 2])
+            connection.sendall(request)
+            status = _status(connection)
+        except OSError:  # there is none, or it ended before it took the request
             return None
-        socket.send_fds(connection, [len(request).to_bytes(LENGTH, "big")], [1, 2])
-        connection.sendall(request)
-        try:
-            status = connection.recv(1)
-        except KeyboardInterrupt:  # it came to the job too, which says so
-            status = connection.recv(1)
     return status[0] if status else KILLED
+
+
+def _status(connection: socket.socket) -> bytes:
+    """What a job answers at its end: its exit status, or nothing if it was killed."""
+    try:
+        return connection.recv(1)
+    except KeyboardInterrupt:  # it came to the job too, which says so
+        return connection.recv(1)
 
 
 def serve(listener: socket.socket) -> None:
