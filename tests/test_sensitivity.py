@@ -20,7 +20,7 @@ MODELS = {
     "lstm": Lstm(kind="lstm"),
 }
 TRAINING = {
-    "adam": Training(),
+    "paper": Training(),
     "slow": Training(learning_rate=1e-3),
     "batch": Training(batch_size=10),
     "strict": Training.model_validate({"success": {"when": "last"}}),
@@ -55,7 +55,7 @@ def test_factors_are_the_settings_that_differ(variant, base, found):
 
 
 def _named(names: dict) -> dict:
-    return {"data": "standard", "model": "transformer", "training": "adam"} | names
+    return {"data": "standard", "model": "transformer", "training": "paper"} | names
 
 
 def tables(sizes: dict[str, dict[int, tuple]], grid=(10, 200)) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -18,7 +18,7 @@ def config(**experiments: dict) -> Config:
 
 
 def files(made: Config, *names: str) -> list[str]:
-    prefix = "standard/and/transformer/adam/3/"
+    prefix = "standard/and/transformer/paper/3/"
     found = targets.run_files(made, [made.experiments[name] for name in names], PATTERN)
     return [path.removeprefix(prefix) for path in found]
 
