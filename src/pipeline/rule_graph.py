@@ -22,7 +22,7 @@ TEXT = """\
 
 # The rules
 
-An arrow goes from a rule to one that needs what it makes. Rules of figures and the printed summary are ends: what
+An arrow goes from a rule to one that needs what it makes. The page of results and the printed summary are ends: what
 `snakemake` is asked for. The rules themselves are in `workflow/rules/`, in the order in which they run.
 
 ```mermaid
