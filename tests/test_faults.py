@@ -134,9 +134,18 @@ def hear_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL])
+def unlocks(folder: Path) -> None:
+    """The same command says that the folder is locked and what to do; doing it removes the lock."""
+    locked = snakemake(folder, *options(folder))
+    assert locked.returncode == 1
+    said("Directory cannot be locked", locked.stderr)
+    assert "the remaining lock was likely caused by a kill signal" in locked.stderr
+    assert snakemake(folder, "--unlock").returncode == 0
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
 def test_an_interrupted_workflow(half, undisturbed, ending):
-    """Ctrl-C goes to all processes of the terminal, and so do these; a kill leaves the lock."""
+    """Ctrl-C goes to all processes of the terminal, as its end does, and so do these; the latter leave the lock."""
     process = start(half, *options(half), start_new_session=True, preexec_fn=hear_ctrl_c)
     child(process, "pipeline.jobs.server", "kernels-")
     os.killpg(process.pid, ending)
@@ -147,11 +156,17 @@ def test_an_interrupted_workflow(half, undisturbed, ending):
     if ending == signal.SIGINT:
         said("interrupted", printed)
     else:
-        locked = snakemake(half, *options(half))
-        assert locked.returncode == 1
-        said("Directory cannot be locked", locked.stderr)
-        assert "the remaining lock was likely caused by a kill signal" in locked.stderr
-        assert snakemake(half, "--unlock").returncode == 0
+        unlocks(half)
+    completes(half, undisturbed, *REST)
+
+
+def test_a_killed_workflow_whose_job_runs_on(half, undisturbed):
+    process = start(half, *options(half), start_new_session=True)
+    child(process, "pipeline.jobs.server", "kernels-")
+    process.kill()
+    process.communicate()  # ends with the job, which has its output
+    assert len(read_frame(half / RUNS.format(10))) == 2
+    unlocks(half)
     completes(half, undisturbed, *REST)
 
 

@@ -1,5 +1,9 @@
 """Figures alone: only what is stale, never a training, and too few runs are said."""
 
+import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -7,6 +11,8 @@ import pytest
 
 from pipeline import redraw
 from pipeline.dry_run import Job, WorkflowFailed
+from running import environment
+from smoke import copy_of_the_checkout
 
 CONFIG = Path("my.yaml")
 FOLLOWS = "Input files updated by another job: x"
@@ -54,3 +60,27 @@ def test_what_snakemake_says_is_passed_on(monkeypatch):
     monkeypatch.setattr(redraw, "dry_run", fail)
     with pytest.raises(SystemExit, match="The config is wrong"):
         redraw.redraw(CONFIG)
+
+
+@pytest.mark.slow
+def test_the_stale_figure_is_drawn_and_nothing_is_trained(finished, tmp_path):
+    checkout = copy_of_the_checkout(tmp_path / "checkout")
+    for part in ("results", ".snakemake"):
+        shutil.copytree(finished[0] / part, checkout / part)
+    for module in ("figures/learners.py", "engine/lstm.py"):
+        with (checkout / "src/pipeline" / module).open("a") as file:
+            file.write("\n\nNEW = 1\n")
+    before = contents(checkout / "results")
+    (checkout / "results/figures/learners.svg").write_text("old")
+    command = [sys.executable, "-m", "pipeline.redraw", "config/smoke.yaml"]
+    run = subprocess.run(command, cwd=checkout, env=environment(), capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert re.findall(r"Finished jobid: .*Rule: (\w+)", run.stderr) == ["figure_learners"]
+    assert "1 training job is stale; the figures show the runs as they are" in run.stdout
+    assert contents(checkout / "results") == before, "a new variable changes no figure, and nothing else is made"
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    """The figures, tables and runs."""
+    parts = [path for part in ("figures", "tables", "runs") for path in (folder / part).rglob("*.*")]
+    return {path: path.read_bytes() for path in parts}

@@ -135,7 +135,7 @@ def untrained(undisturbed, tmp_path):
 
 def test_the_smoke_config_gives_the_tables_of_a_local_run(cluster, finished, tmp_path, monkeypatch):
     hook = tmp_path / "hook.sh"  # bash reads it before each job's command
-    line = "${SLURM_JOB_ID} ${CUDA_VISIBLE_DEVICES-none}"
+    line = "${SLURM_JOB_ID} ${CUDA_VISIBLE_DEVICES-none} ${PIPELINE_JOB_SERVER-none}"
     hook.write_text(f'[ -z "${{SLURM_JOB_ID-}}" ] || echo "{line}" >> {tmp_path}/devices\n')
     monkeypatch.setenv("BASH_ENV", str(hook))
     sizes = {"datasets": 4, "training": 9, "fits": 7, "rounds": 4, "theory": 3, "tables": 3, "figures": 6}
@@ -157,7 +157,9 @@ def test_the_smoke_config_gives_the_tables_of_a_local_run(cluster, finished, tmp
     assert {job.partition for job in training} == {"gpu"}
     assert {job.gres for job in training} == {"gres:gpu:1"}
     assert all(job.partition == "normal" and job.gres == "N/A" for job in submitted if job not in training)
-    devices = dict(line.split() for line in (tmp_path / "devices").read_text().splitlines())
+    lines = [line.split() for line in (tmp_path / "devices").read_text().splitlines()]
+    assert {server for *_, server in lines} == {"none"}, "a job of the cluster asks no server of the login node"
+    devices = {job: device for job, device, _ in lines}
     assert {job.id: devices[job.id] in ("0", "1") for job in submitted} == {
         job.id: job in training for job in submitted
     }
