@@ -96,7 +96,7 @@ def test_figures_that_are_left_out_need_nothing(drawn):
     assert targets.figure_files(made, "f") == [
         f"f/critical_sample_size.{kind}" for kind in ("svg", "png", "html") if drawn
     ]
-    assert targets.paper_points(made, Path("/root")) == (["/root/points.csv"] if drawn else [])
+    assert targets.paper_points(made, Path("/root"), "critical_sample_size") == (["/root/points.csv"] if drawn else [])
 
 
 ADAPTIVE = "{T}/{round}/{size}"

@@ -281,10 +281,10 @@ def figure_files(config: Config, folder: str) -> list[str]:
     return [f"{folder}/{name}.{suffix}" for name in drawn(config) for suffix in ("svg", "png", "html")]
 
 
-def paper_points(config: Config, root: Path) -> list[str]:
-    """The file with the paper's points, as a list of one, or an empty list if the main figure does not show them."""
-    figure = config.figures.critical_sample_size
-    return [str(root / figure.paper_points)] if figure and figure.paper_points else []
+def paper_points(config: Config, root: Path, name: str) -> list[str]:
+    """The file with the paper's points, as a list of one, or an empty list if a figure does not show them."""
+    path = getattr(getattr(config.figures, name), "paper_points", None)
+    return [str(root / path)] if path else []
 
 
 def claims_spec(config: Config, claims: Mapping[str, Claim], run_file: str, root: Path) -> str:
