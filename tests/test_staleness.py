@@ -22,6 +22,7 @@ RULES = {rule for edge in EDGES for rule in edge}
 FIGURES = {rule for rule in RULES if rule.startswith("figure_")}
 GATHERED = {"runs_table", "learning_curves_table", "progress_table", "attention_table", "attention_maps_table"}
 CONFIG_FILE = "save_config"
+PAGED = FIGURES | {"claims", CONFIG_FILE}  # what the rule page shows, whose arrows the graph leaves out
 
 
 def followed(rules: set[str]) -> set[str]:
@@ -30,7 +31,7 @@ def followed(rules: set[str]) -> set[str]:
     while new:
         found |= new
         new = {after for before, after in EDGES if before in new} - found - TRAINING
-    return found
+    return found | ({"page"} if found & PAGED else set())
 
 
 BLOCK = "results/runs/small/and/tiny/short/k3/T8/n40/seeds0-1.parquet"
