@@ -138,7 +138,8 @@ NEW_EXPERIMENT["grid"] = {"k": [3], "T": [10], "n": [20], "seeds": 2}
 THEORY = {"head_norms": 1, "basin": 1}
 AFTER_THEORY = {"capacity", "figure_basin", "figure_representation"}
 ROUNDS = {"design": 2, "train_adaptive": 4}
-ONE_LAYER, ALL_TRAINED, ALL_FITTED = {"train": 30} | ROUNDS | THEORY, {"train": 33} | ROUNDS | THEORY, {"fit": 7}
+MAPPED = {"attention_steps": 1}
+ONE_LAYER, ALL_TRAINED = ({"train": trained} | MAPPED | ROUNDS | THEORY for trained in (30, 33))
 ROWS = [
     Row("a figure's file", "that figure", adding("figures/learners.py"), {}, {"figure_learners"}),
     Row("the charts' shared style", "the figures", adding("figures/style.py"), {}, FIGURES),
@@ -175,7 +176,7 @@ ROWS = [
         "training: what a run records",
         "training of the experiments that record anything, the theory's trainings, and what follows",
         adding("engine/recording.py"),
-        {"train": 4} | THEORY,
+        {"train": 4} | MAPPED | THEORY,
         GATHERED - {"learning_curves_table"} | AFTER_THEORY,
     ),
     Row(
