@@ -33,7 +33,10 @@ FIGURE_TABLES = {
         "attention": rules.attention_table.output[0],
         "critical": rules.critical_sample_size.output[0],
     },
-    "attention_map": {"maps": rules.attention_maps_table.output[0]},
+    "attention_map": {
+        "maps": rules.attention_maps_table.output[0],
+        "steps": rules.attention_steps.output[0],
+    },
     "transitions": {
         "runs": rules.runs_table.output[0],
         "transitions": rules.transitions.output[0],
