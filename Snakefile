@@ -119,6 +119,9 @@ onstart:
     cores = (workflow.local_exec and settings.cores) or settings.nodes or 1
     print(forecast(CONFIG, jobs, cores), file=sys.stderr)
     faults.follow_the_clock(workflow.dag, Path("results"))
+    if workflow.local_exec:
+        # For its limit of jobs a second, every job that ends starts a timer that then looks at the ready jobs each second.
+        workflow.scheduler.job_rate_limiter = None
     # not if the jobs run on other machines or in environments of their own
     if (
         workflow.executor_plugin.common_settings.local_exec

@@ -8,7 +8,8 @@ import pytest
 
 from pipeline import forecast
 from pipeline.config import Data, Section, Training, Transformer, load, parse
-from pipeline.forecast import all_jobs, duration, job_seconds, step_seconds, training_seconds
+from pipeline.durations import duration
+from pipeline.forecast import all_jobs, job_seconds, step_seconds, training_seconds
 
 ROOT = Path(__file__).parent.parent
 PAPER = load(ROOT / "config/config.yaml")

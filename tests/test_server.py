@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.jobs import server
+from pipeline.jobs.client import KILLED, SOCKET
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the server runs on Linux only")
 HOLDOUT = {"function": "and", "k": 2, "T": 10, "holdout_size": 50}
@@ -28,9 +29,9 @@ def command(output, spec=HOLDOUT) -> list[str]:
 @pytest.fixture
 def running(monkeypatch):
     """A server, and the environment of a process that asks it."""
-    monkeypatch.setenv(server.SOCKET, "")  # to be restored
+    monkeypatch.setenv(SOCKET, "")  # to be restored
     process = server.start(Path(server.__file__).parents[2])
-    path = Path(os.environ[server.SOCKET])
+    path = Path(os.environ[SOCKET])
     yield process, dict(os.environ)
     process.stdin.close()
     assert process.wait() == 0
@@ -40,7 +41,7 @@ def running(monkeypatch):
 def test_a_job_writes_what_it_writes_alone_and_says_what_it_says(running, tmp_path):
     _, environment = running
     there = subprocess.run(command(tmp_path / "there"), env=environment, capture_output=True, text=True, cwd=tmp_path)
-    del environment[server.SOCKET]
+    del environment[SOCKET]
     here = subprocess.run(command(tmp_path / "here"), env=environment, capture_output=True, text=True)
     assert there.returncode == here.returncode == 0
     assert (tmp_path / "there").read_bytes() == (tmp_path / "here").read_bytes()
@@ -60,27 +61,27 @@ def test_a_job_that_fails_says_why_and_the_next_one_runs(running, tmp_path):
 
 
 def test_without_a_server_a_job_runs_in_its_own_process(tmp_path):
-    environment = {**os.environ, server.SOCKET: str(tmp_path / "nobody")}
+    environment = {**os.environ, SOCKET: str(tmp_path / "nobody")}
     assert subprocess.run(command(tmp_path / "x"), env=environment, capture_output=True).returncode == 0
     assert (tmp_path / "x").exists()
 
 
 def test_where_no_socket_can_be_made_there_is_no_server(tmp_path, monkeypatch):
     """Such as in a folder for temporary files whose path is longer than a socket's may be."""
-    monkeypatch.delenv(server.SOCKET, raising=False)
+    monkeypatch.delenv(SOCKET, raising=False)
     deep = tmp_path / ("x" * 100)
     deep.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(deep))
     assert server.start(Path(server.__file__).parents[2]) is None
     assert list(deep.iterdir()) == []
-    assert server.SOCKET not in os.environ
+    assert SOCKET not in os.environ
 
 
 def test_a_job_whose_server_ends_before_it_takes_the_request_runs_in_its_own_process(tmp_path):
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(tmp_path / "jobs"))
         listener.listen()
-        environment = {**os.environ, server.SOCKET: str(tmp_path / "jobs")}
+        environment = {**os.environ, SOCKET: str(tmp_path / "jobs")}
         asker = subprocess.Popen(command(tmp_path / "x"), env=environment)
         select.select([listener], [], [])
     assert asker.wait() == 0
@@ -102,7 +103,7 @@ def test_a_job_ends_with_the_process_that_asks_for_it(running, tmp_path, victim)
         asker.wait()
     else:
         os.kill(job, signal.SIGKILL)
-        assert asker.wait() == server.KILLED
+        assert asker.wait() == KILLED
     deadline = time.monotonic() + 30
     while _is_running(job):
         assert time.monotonic() < deadline

@@ -31,11 +31,11 @@ from pipeline.config import (
     Transformer,
     load,
 )
+from pipeline.durations import DAY, duration
 
 LEARNER = ("data", "model", "training")
 Job = tuple[str, Mapping[str, str]]  # its rule and its wildcards
 
-HOUR, DAY = 3600, 24 * 3600
 STARTS = {
     "train": 1.2,
     "train_adaptive": 1.2,
@@ -171,17 +171,6 @@ def forecast(config: Config, jobs: Iterable[Job], cores: int) -> str:
     if seconds <= DAY:
         return line
     return f"WARNING: this takes long. {line}\nFewer seeds, T or n take less, more cores or a cluster share the work."
-
-
-def duration(seconds: float) -> str:
-    """Such as ``40 s``, ``12 min``, ``1 h 30 min`` or ``3 days 4 h``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    if seconds < DAY:
-        return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
-    hours = round(seconds / HOUR)
-    return f"{hours // 24:_} days {hours % 24} h".replace("_", " ")
 
 
 def main() -> None:

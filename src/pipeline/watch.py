@@ -16,9 +16,10 @@ import vl_convert
 
 from pipeline import targets
 from pipeline.config import NO_TRAINING, Config, ConfigError, Experiment, load
+from pipeline.durations import duration
 from pipeline.figures import critical_sample_size
 from pipeline.figures.style import VEGA_LITE
-from pipeline.forecast import duration, job_seconds
+from pipeline.forecast import job_seconds
 from pipeline.statistics.critical_sample_size import critical_sample_sizes
 from pipeline.statistics.success_rates import success_rates
 from pipeline.storage import TornFileError, read_table, whole_file

@@ -4,7 +4,7 @@ import os
 import runpy
 import sys
 
-from pipeline.jobs.server import SOCKET, ask
+from pipeline.jobs.client import SOCKET, ask
 
 if __name__ == "__main__":
     _, job, *arguments = sys.argv

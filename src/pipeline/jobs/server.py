@@ -1,8 +1,7 @@
 """Runs jobs in forks of one process, which has imported what they import: torch once, and not a second of every job.
 
 ``python -m pipeline.jobs.server FILE_DESCRIPTOR`` answers at a socket until its standard input ends, as it does when
-the workflow's process does, however that ends. :mod:`pipeline.jobs.__main__` asks it to run a job, and runs the job
-itself if there is none.
+the workflow's process does, however that ends. :mod:`pipeline.jobs.client` asks it to run a job.
 """
 
 import importlib
@@ -21,9 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
-SOCKET = "PIPELINE_JOB_SERVER"  # the environment variable that names the server's socket
-KILLED = 128 + signal.SIGKILL  # as a shell says it of a process
-LENGTH = 8  # bytes in front of a request
+from pipeline.jobs.client import LENGTH, SOCKET
 
 
 def start(source: Path) -> subprocess.Popen | None:
@@ -68,31 +65,6 @@ def _listen(listener: socket.socket) -> Path:
         shutil.rmtree(folder)
         raise
     return folder / "jobs"
-
-
-def ask(path: str, job: str, arguments: list[str]) -> int | None:
-    """Has the server run a job, with this process's output, folder and environment; None if there is no server.
-
-    Gives the job's exit status. If this process ends before, so does the job.
-    """
-    request = json.dumps([job, arguments, os.getcwd(), dict(os.environ)]).encode()
-    with socket.socket(socket.AF_UNIX) as connection:
-        try:
-            connection.connect(path)
-            socket.send_fds(connection, [len(request).to_bytes(LENGTH, "big")], [1, 2])
-            connection.sendall(request)
-            status = _status(connection)
-        except OSError:  # there is none, or it ended before it took the request
-            return None
-    return status[0] if status else KILLED
-
-
-def _status(connection: socket.socket) -> bytes:
-    """What a job answers at its end: its exit status, or nothing if it was killed."""
-    try:
-        return connection.recv(1)
-    except KeyboardInterrupt:  # it came to the job too, which says so
-        return connection.recv(1)
 
 
 def serve(listener: socket.socket) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 import jinja2
 import vl_convert
 
+from pipeline.durations import duration
 from pipeline.figures.style import VEGA_LITE
-from pipeline.forecast import duration
 
 _HERE = files("pipeline.page")
 
