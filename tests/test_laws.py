@@ -16,7 +16,7 @@ from pipeline.statistics.joint_model import SHAPES, Counts, Model, Shape
 from pipeline.statistics.law_evidence import bracketed, choose_shape, gather, held_out, overdispersion, percentiles
 from pipeline.statistics.law_verdict import UNDECIDED, verdict
 from pipeline.statistics.laws import FREE, LAWS, Law
-from pipeline.statistics.maximum_likelihood import RIDGE, _penalised, draw, fit, log_likelihood, refit
+from pipeline.statistics.maximum_likelihood import RIDGE, draw, fit, log_likelihood, penalised, refit
 
 T = np.array([50, 100, 300, 1000, 5000])
 TRUTHS = {  # a and b of each law
@@ -106,9 +106,9 @@ class TestLikelihood:
         centre, successes = model.start(table.n), table.successes[None]
 
         def value(x: np.ndarray) -> float:
-            return _penalised(model, table, successes, centre, x[None])[0][0]
+            return penalised(model, table, successes, centre, x[None])[0][0]
 
-        gradient = _penalised(model, table, successes, centre, point[None])[1][0]
+        gradient = penalised(model, table, successes, centre, point[None])[1][0]
         steps = 1e-5 * np.eye(model.size)
         numeric = [(value(point + step) - value(point - step)) / 2e-5 for step in steps]
         np.testing.assert_allclose(gradient, numeric, rtol=1e-4, atol=1e-3)
@@ -117,7 +117,7 @@ class TestLikelihood:
         model, parameters, table = cells(runs=20)
         tables = draw(table.successes / 20, table, 0.0, Stream("test", what="information"), 20_000)
         repeated = np.repeat(parameters, len(tables), axis=0)
-        _, scores, information = _penalised(model, table, tables, parameters[0], repeated)
+        _, scores, information = penalised(model, table, tables, parameters[0], repeated)
         expected = scores.T @ scores / len(tables) + RIDGE * np.eye(model.size)
         scale = np.sqrt(np.outer(*[np.diag(expected)] * 2))
         np.testing.assert_allclose(information[0] / scale, expected / scale, atol=0.05)
