@@ -1,8 +1,9 @@
 """Checks the statistics of scaling laws by simulation with known truth, and computes what grid would tell them apart.
 
 As ``python benchmarks/simulate.py``. The truths are the laws as fitted to the paper's experiment (docs/results/paper),
-each with its steepness and asymptote. Conditions are done in pieces of some repetitions, in two processes, and each piece
-is kept in ``results/simulation``: started again, or asked for more repetitions, the command does those that are missing.
+each with its steepness and asymptote. Conditions are done in pieces of some repetitions, in two processes, and each
+piece is kept in ``results/simulation``: started again, or asked for more repetitions, the command does those that are
+missing.
 """
 
 import argparse
@@ -75,7 +76,7 @@ class Condition(NamedTuple):
 
 def conditions() -> Iterator[Condition]:
     """All of them."""
-    verdicts = {"kind": "verdict", "repetitions": 40, "bootstrap": 99}
+    verdicts = {"kind": "verdict", "repetitions": 100, "bootstrap": 99}
     coverage = {"kind": "coverage", "bootstrap": 99}
     yield from (Condition(truth=law, **coverage) for law in (*PAIR, *OTHERS))
     yield from (Condition(truth=law, correlation=CORRELATION, **coverage) for law in PAIR)
@@ -157,18 +158,12 @@ def drops(condition: Condition, free: dict[Shape, Fits], drawn: np.ndarray, piec
 
 
 def intervals(
-    condition: Condition,
-    fitted: dict[Shape, Fits],
-    drawn: np.ndarray,
-    allowed: pd.DataFrame,
-    law: Law,
-    sums: np.ndarray,
+    cells: Counts, law: Law, fitted: dict[Shape, Fits], drawn: np.ndarray, allowed: pd.DataFrame, sums: np.ndarray
 ) -> np.ndarray:
-    """Profile-likelihood intervals [2, R, Q] of weighted sums [Q, law.size] over the shapes that each table leaves open.
+    """Profile-likelihood intervals [2, R, Q] of weighted sums [Q, law.size] over the shapes that a table leaves open.
 
     As ``profile_likelihood.interval``, for many tables at once.
     """
-    _, _, cells, _ = truth(condition)
     ends = np.stack([np.full((len(drawn), len(sums)), sign * np.inf) for sign in (1, -1)])
     for shape, found in fitted.items():
         rows = np.flatnonzero(allowed[shape].notna())
@@ -191,7 +186,7 @@ def coverage(condition: Condition, piece: range) -> Iterator[dict]:
     allowed = drops(condition, fits(condition, Law(FREE, cells.lengths), drawn), drawn, piece)
     true = np.ravel(law.coefficients(true_model.split(true_parameters)[0]))
     known = np.isfinite(true)
-    low, high = intervals(condition, fitted, drawn, allowed, law, law.coefficient_weights()[known])
+    low, high = intervals(cells, law, fitted, drawn, allowed, law.coefficient_weights()[known])
     if law.name == "power":
         low[:, 0], high[:, 0] = np.exp(low[:, 0]), np.exp(high[:, 0])
     for row, repetition in enumerate(piece):
@@ -213,14 +208,12 @@ def bootstrap(condition: Condition, piece: range) -> Iterator[dict]:
     for row, repetition in enumerate(piece):
         model, counts = Model(law, allowed["best"][row], SHARE), replace(cells, successes=drawn[row])
         best = fit(model, counts)
-        rates = {
-            "parametric": model.rates(best.parameters, counts.T, counts.n)[0][0],
-            "case": drawn[row] / cells.trials,
-        }
+        success = model.rates(best.parameters, counts.T, counts.n)[0][0]
+        rates = {"parametric": success, "case": drawn[row] / cells.trials}
         estimate = law.coefficients(model.split(best.parameters)[0])
-        for kind, success in rates.items():
+        for kind, rate in rates.items():
             stream = Stream("bootstrap", use=kind, repetition=repetition)
-            resampled = draw(success, counts, allowed["correlation"][row], stream, condition.bootstrap)
+            resampled = draw(rate, counts, allowed["correlation"][row], stream, condition.bootstrap)
             replicates = refit(model, counts, resampled, best.parameters[0]).parameters
             for name, value, point, own in zip(
                 "ab", true, estimate, law.coefficients(model.split(replicates)[0]), strict=True
@@ -237,7 +230,7 @@ def single_T(condition: Condition, piece: range) -> Iterator[dict]:
     drawn, law = tables(condition, piece), Law(FREE, cells.lengths)
     fitted = fits(condition, law, drawn)
     allowed = drops(condition, fitted, drawn, piece)
-    low, high = np.exp(intervals(condition, fitted, drawn, allowed, law, np.eye(law.size)))
+    low, high = np.exp(intervals(cells, law, fitted, drawn, allowed, np.eye(law.size)))
     for row, repetition in enumerate(piece):
         estimate = np.exp(fitted[allowed["best"][row]].parameters[row, : law.size])
         address = dict(zip(CURVE[:-1], ("simulated", "and", "transformer", repetition), strict=True))
@@ -305,6 +298,7 @@ def main() -> None:
     parser.add_argument("--report", action="store_true", help="simulate nothing, and write what is there")
     given = parser.parse_args()
     planned = [(condition, piece) for condition in conditions() for piece in condition.pieces()]
+    planned.sort(key=lambda own: own[1].start // PIECES[own[0].kind] if own[0].kind == "verdict" else 0)
     missing = [] if given.report else [own for own in planned if not own[0].path(own[1]).exists()]
     with ProcessPoolExecutor(given.processes) as pool:
         waiting = {pool.submit(run, *own): own for own in missing}
