@@ -8,15 +8,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import approx_fprime
-from scipy.stats import betabinom, binom
+from scipy.stats import betabinom, binom, chi2
 
 from pipeline.randomness import Stream
 from pipeline.statistics import law_tables, maximum_likelihood
 from pipeline.statistics.joint_model import SHAPES, Counts, Model, Shape
-from pipeline.statistics.law_evidence import bracketed, choose_shape, gather, held_out, overdispersion, percentiles
+from pipeline.statistics.law_evidence import (
+    Dispersion,
+    bracketed,
+    fit_free,
+    gather,
+    held_out,
+    open_shapes,
+    overdispersion,
+    percentiles,
+)
 from pipeline.statistics.law_verdict import UNDECIDED, verdict
 from pipeline.statistics.laws import FREE, LAWS, Law
-from pipeline.statistics.maximum_likelihood import RIDGE, _penalised, draw, fit, log_likelihood, refit
+from pipeline.statistics.maximum_likelihood import RIDGE, draw, fit, log_likelihood, penalised, refit
+from pipeline.statistics.profile_likelihood import Candidate, interval
 
 T = np.array([50, 100, 300, 1000, 5000])
 TRUTHS = {  # a and b of each law
@@ -106,9 +116,9 @@ class TestLikelihood:
         centre, successes = model.start(table.n), table.successes[None]
 
         def value(x: np.ndarray) -> float:
-            return _penalised(model, table, successes, centre, x[None])[0][0]
+            return penalised(model, table, successes, centre, x[None])[0][0]
 
-        gradient = _penalised(model, table, successes, centre, point[None])[1][0]
+        gradient = penalised(model, table, successes, centre, point[None])[1][0]
         steps = 1e-5 * np.eye(model.size)
         numeric = [(value(point + step) - value(point - step)) / 2e-5 for step in steps]
         np.testing.assert_allclose(gradient, numeric, rtol=1e-4, atol=1e-3)
@@ -117,7 +127,7 @@ class TestLikelihood:
         model, parameters, table = cells(runs=20)
         tables = draw(table.successes / 20, table, 0.0, Stream("test", what="information"), 20_000)
         repeated = np.repeat(parameters, len(tables), axis=0)
-        _, scores, information = _penalised(model, table, tables, parameters[0], repeated)
+        _, scores, information = penalised(model, table, tables, parameters[0], repeated)
         expected = scores.T @ scores / len(tables) + RIDGE * np.eye(model.size)
         scale = np.sqrt(np.outer(*[np.diag(expected)] * 2))
         np.testing.assert_allclose(information[0] / scale, expected / scale, atol=0.05)
@@ -184,19 +194,24 @@ class TestFits:
         split = Counts(*(np.tile(x, 2) for x in (table.T, table.n)), *map(np.concatenate, zip(*parts, strict=True)))
         np.testing.assert_allclose(fit(model, split).parameters, whole.parameters, atol=1e-4)
 
+    @pytest.mark.parametrize("kind", ["profile likelihood", "parametric bootstrap"])
     @pytest.mark.parametrize("name", ["log", "power"])
-    def test_intervals_cover(self, name):
+    def test_intervals_cover(self, name, kind):
         """The full check, with 1000 repetitions, is in docs/results/statistics."""
         model, parameters, _ = cells(name)
-        truth = np.ravel(model.law.coefficients(model.split(parameters)[0]))
+        sums = model.law.coefficient_weights()
+        truth = sums @ model.law.values(model.split(parameters)[0])[0]
         covered = []
         for seed in range(50):
             table = drawn(name, seed)
             best = fit(model, table)
-            success = model.rates(best.parameters, table.T, table.n)[0][0]
-            replicates = refit(model, table, draw(success, table, 0, Stream("b", seed=seed), 100), best.parameters[0])
-            ab = np.stack(model.law.coefficients(model.split(replicates.parameters)[0]))
-            low, high = percentiles(ab.T, 0.95)
+            if kind == "profile likelihood":
+                low, high = interval([Candidate(model, best.parameters, chi2.ppf(0.95, 1) / 2)], table, sums)
+            else:
+                success = model.rates(best.parameters, table.T, table.n)[0][0]
+                tables = draw(success, table, 0, Stream("b", seed=seed), 100)
+                replicates = refit(model, table, tables, best.parameters[0]).parameters
+                low, high = percentiles(model.law.values(model.split(replicates)[0]) @ sums.T, 0.95)
             covered += [(low <= truth) & (truth <= high)]
         assert np.mean(covered) == pytest.approx(0.95, abs=3 * np.sqrt(0.95 * 0.05 / 50))
 
@@ -217,8 +232,7 @@ class TestDraws:
         found = {}
         for correlation in (0.0, 0.1):
             table = drawn("log", seed=3, correlation=correlation)
-            model = Model(Law(FREE, T), Shape(1, 2), 0.5)
-            found[correlation], _ = overdispersion(model, fit(model, table), table, 0.05, 99, Stream("o"))
+            found[correlation] = overdispersion(fit_free(table, 0.5), 0.5, table, 0.05, 99, Stream("o"))
         assert (found[0.0].scale, found[0.0].correlation) == (1, 0)
         assert found[0.0].ratio == pytest.approx(1, abs=0.5)
         assert found[0.1].p == 0.01
@@ -230,8 +244,10 @@ class TestEvidence:
     def test_the_asymptote_is_chosen_where_the_rates_level_off(self):
         _, _, levelling = cells("log", shape=Shape(1, 2))
         _, _, rising = cells("log", shape=Shape(1, 0))
-        assert choose_shape(replace(levelling, successes=levelling.successes.round()), 0.5).asymptote > 0
-        assert choose_shape(replace(rising, successes=rising.successes.round()), 0.5) == Shape(1, 0)
+        known = Dispersion(1.0, 0.5, 1.0, 0.0, 30)
+        for table, expected in ((levelling, Shape(1, 2)), (rising, Shape(1, 0))):
+            counts = replace(table, successes=table.successes.round())
+            assert next(iter(open_shapes(fit_free(counts, 0.5), known, 0.95))) == expected
 
     def test_the_held_out_lengths_are_the_largest_quarter(self):
         model, _, table = cells("log", runs=10**5)
@@ -327,7 +343,10 @@ class TestTables:
         a, b = TRUTHS["log"]
         assert log["a_low"] < a < log["a_high"]
         assert log["b_case_low"] < b < log["b_case_high"]
-        assert log["a_low"] < log["a"] < log["a_high"]
+        for kind in ("", "parametric_", "case_"):
+            assert log[f"a_{kind}low"] < log["a"] < log[f"a_{kind}high"]
+        power = tables.fits.query("k == 3 and law == 'power'").iloc[0]
+        assert 0 < power["a_low"] < power["a"] < power["a_high"]
         sizes = tables.sizes.set_index("T")
         assert ((sizes["n_low"] < sizes["n"]) & (sizes["n"] < sizes["n_high"])).all()
         np.testing.assert_allclose(sizes["n"], FORMULAS["log"](a, b, sizes.index.to_numpy()), rtol=0.2)

@@ -5,15 +5,17 @@ of runs in each cell.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.stats import chi2
+from scipy.stats import f as fisher_f
 
 from pipeline.randomness import Stream
 from pipeline.statistics.joint_model import SHAPES, Counts, Model, Shape
 from pipeline.statistics.laws import FREE, LAWS, Law
 from pipeline.statistics.maximum_likelihood import Fits, draw, fit, log_likelihood, refit
+from pipeline.statistics.profile_likelihood import Candidate
 
 HELD_OUT = 4  # one T in so many is held out, the largest, and at least one
 PAIR = {"log": "power", "power": "log"}  # compared in any case
@@ -27,15 +29,31 @@ class Dispersion:
     p: float  # how often binomial tables have a statistic at least as large
     scale: float  # by which log-likelihoods are divided: the ratio where it is significant, otherwise 1
     correlation: float  # of two runs of a cell that gives this scale
+    degrees: int  # of freedom, of the fit
+
+    def quantile(self, confidence: float) -> float:
+        """What twice a drop in log-likelihood, over the scale, stays below if one quantity is at its true value.
+
+        Of chi squared; where the scale is estimated, of F.
+        """
+        known = self.scale == 1
+        return float(chi2.ppf(confidence, 1) if known else fisher_f.ppf(confidence, 1, self.degrees))
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """One law fitted to a table, with its bootstrap replicates."""
+    """Sizes fitted to a table, free or those of a law."""
 
     model: Model
     parameters: np.ndarray  # [1, size]
     log_likelihood: float
+    candidates: list[Candidate]  # the same under all shapes that are left open, for intervals
+
+
+@dataclass(frozen=True)
+class FittedLaw(Fitted):
+    """A law fitted to a table, with its bootstrap replicates."""
+
     aic: float
     bic: float
     dispersion: float  # Pearson's statistic over its degrees of freedom
@@ -55,7 +73,7 @@ class Evidence:
     counts: Counts
     shape: Shape
     free: Fitted
-    laws: dict[str, Fitted]
+    laws: dict[str, FittedLaw]
     dispersion: Dispersion
     rejects: dict[tuple[str, str], float]
     fits_free: dict[str, float]  # p-value of each law's deviance from the free sizes
@@ -86,75 +104,86 @@ def gather(
     Args:
         counts: the table; at least four of its T should be ``bracketed``.
         share: the success rate that defines the critical size, in (0, 1).
-        confidence: one minus the level at which overdispersion is found.
+        confidence: of the intervals, and one minus the level at which overdispersion is found.
         bootstrap: number of replicates B of each kind.
         address: names the random streams.
 
     Raises:
         RuntimeError: a fit did not converge.
     """
-    shape = choose_shape(counts, share)
-    models = {name: Model(Law(name, counts.lengths), shape, share) for name in (FREE, *LAWS)}
+    free, streams = fit_free(counts, share), _streams(address)
+    dispersion = overdispersion(free, share, counts, 1 - confidence, bootstrap, streams["dispersion"])
+    drops = open_shapes(free, dispersion, confidence)
+    shape = next(iter(drops))
+    sizes = _fitted(Model(Law(FREE, counts.lengths), shape, share), free[shape], counts, drops)
+    models = {name: Model(Law(name, counts.lengths), shape, share) for name in LAWS}
     best = {name: fit(model, counts) for name, model in models.items()}
-    streams = {name: Stream("law-bootstrap", law=name, **address) for name in (*models, "case", "dispersion")}
-    dispersion, drawn = overdispersion(
-        models[FREE], best[FREE], counts, 1 - confidence, bootstrap, streams["dispersion"]
-    )
 
-    def tables(name: str) -> np.ndarray:
-        success = models[name].rates(best[name].parameters, counts.T, counts.n)[0][0]
-        return draw(success, counts, dispersion.correlation, streams[name], bootstrap)
-
-    observed = draw(counts.successes / counts.trials, counts, dispersion.correlation, streams["case"], bootstrap)
-    drawn = drawn if dispersion.correlation == 0 else tables(FREE)
-    simulated = {FREE: drawn} | {name: tables(name) for name in LAWS}
+    def drawn(success: np.ndarray, stream: str) -> np.ndarray:
+        return draw(success, counts, dispersion.correlation, streams[stream], bootstrap)
 
     def refits(name: str, tables: np.ndarray) -> Fits:
         return refit(models[name], counts, tables, best[name].parameters[0])
 
-    own = {name: refits(name, table) for name, table in simulated.items()}
-    fitted = {
-        name: _fitted(models[name], best[name], counts, dispersion.scale, own[name], refits(name, observed))
-        for name in models
-    }
-    free, laws = fitted.pop(FREE), fitted
+    observed = drawn(counts.successes / counts.trials, "case")
+    rates = {name: model.rates(best[name].parameters, counts.T, counts.n)[0][0] for name, model in models.items()}
+    simulated = {name: drawn(success, name) for name, success in rates.items()}
+    own = {name: refits(name, tables) for name, tables in simulated.items()}
+    laws = {}
+    for name, model in models.items():
+        fitted = _fitted(model, best[name], counts, drops)
+        laws[name] = _with_replicates(fitted, counts, dispersion.scale, own[name], refits(name, observed))
     preferred = min(laws, key=lambda name: laws[name].aic)
-    pairs = {(name, preferred) for name in LAWS if name != preferred} | set(PAIR.items())
     rejects = {}
-    for law, rival in sorted(pairs):
+    for law, rival in sorted({(name, preferred) for name in LAWS if name != preferred} | set(PAIR.items())):
         ratios = refits(rival, simulated[law]).log_likelihood - own[law].log_likelihood
         rejects[law, rival] = _p(ratios, laws[rival].log_likelihood - laws[law].log_likelihood)
-    return Evidence(counts, shape, free, laws, dispersion, rejects, _against_free(free, laws, dispersion.scale))
+    return Evidence(counts, shape, sizes, laws, dispersion, rejects, _against_free(sizes, laws, dispersion.scale))
 
 
-def choose_shape(counts: Counts, share: float) -> Shape:
-    """The shape of smallest AIC, with a critical size of its own for every T, so that no law is favoured."""
+def fit_free(counts: Counts, share: float) -> dict[Shape, Fits]:
+    """A critical size of its own for every T, fitted under every shape."""
+    return {shape: fit(Model(Law(FREE, counts.lengths), shape, share), counts) for shape in SHAPES}
 
-    def aic(shape: Shape) -> float:
-        model = Model(Law(FREE, counts.lengths), shape, share)
-        return 2 * model.size - 2 * fit(model, counts).log_likelihood[0]
 
-    return min(SHAPES, key=aic)
+def open_shapes(free: Mapping[Shape, Fits], dispersion: Dispersion, confidence: float) -> dict[Shape, float]:
+    """The shapes that an interval takes in, the best first, and how far the log-likelihood may fall under each.
+
+    Under the best, by AIC of the free sizes, so that no law is favoured, it is what a profile likelihood allows. A
+    shape that is worse by some AIC has that much less: the shape is one more unknown over which the likelihood is
+    maximised, at the price of its terms (the discrete profiling of Dauncey et al. 2015).
+    """
+    aic = shape_aic(free, dispersion.scale)
+    allowed = dispersion.quantile(confidence) + min(aic.values())
+    return {
+        shape: dispersion.scale * (allowed - own) / 2
+        for shape, own in sorted(aic.items(), key=lambda item: item[1])
+        if own < allowed
+    }
+
+
+def shape_aic(free: Mapping[Shape, Fits], scale: float = 1.0) -> dict[Shape, float]:
+    """The (quasi-)AIC of the free sizes under each shape, up to a constant."""
+    return {shape: 2 * sum(shape) - 2 * one.log_likelihood[0] / scale for shape, one in free.items()}
 
 
 def overdispersion(
-    model: Model, best: Fits, counts: Counts, level: float, bootstrap: int, stream: Stream
-) -> tuple[Dispersion, np.ndarray]:
-    """Compares Pearson's statistic of a fit with that of binomial tables drawn from it and fitted alike.
-
-    Returns:
-        The dispersion, and the tables [bootstrap, G].
-    """
+    free: Mapping[Shape, Fits], share: float, counts: Counts, level: float, bootstrap: int, stream: Stream
+) -> Dispersion:
+    """Compares Pearson's statistic of the free fit of least AIC with that of binomial tables drawn and fitted alike."""
+    aic = shape_aic(free)
+    shape = min(aic, key=aic.__getitem__)
+    model, best = Model(Law(FREE, counts.lengths), shape, share), free[shape]
     success = model.rates(best.parameters, counts.T, counts.n)[0][0]
     drawn = draw(success, counts, 0.0, stream, bootstrap)
     refitted = refit(model, counts, drawn, best.parameters[0])
     reference = pearson(model, refitted.parameters, counts, drawn)
     statistic = pearson(model, best.parameters, counts, counts.successes[None])[0]
     ratio, p = statistic / reference.mean(), _p(reference, statistic)
-    several = counts.trials.mean() - 1
+    several, degrees = counts.trials.mean() - 1, max(len(counts.n) - model.size, 1)
     if p >= level or ratio <= 1 or several <= 0:
-        return Dispersion(ratio, p, 1.0, 0.0), drawn
-    return Dispersion(ratio, p, ratio, min((ratio - 1) / several, 0.9)), drawn
+        return Dispersion(ratio, p, 1.0, 0.0, degrees)
+    return Dispersion(ratio, p, ratio, min((ratio - 1) / several, 0.9), degrees)
 
 
 def pearson(model: Model, parameters: np.ndarray, counts: Counts, successes: np.ndarray) -> np.ndarray:
@@ -184,29 +213,41 @@ def held_out(model: Model, counts: Counts) -> float:
     return float(log_likelihood(trained, large, large.successes[None], parameters)[0])
 
 
-def _fitted(model: Model, best: Fits, counts: Counts, scale: float, own: Fits, case: Fits) -> Fitted:
+def _fitted(model: Model, best: Fits, counts: Counts, drops: Mapping[Shape, float]) -> Fitted:
+    """Sizes under the best shape, and under the others that are left open."""
+    candidates = [Candidate(model, best.parameters, drops[model.shape])]
+    for shape, drop in drops.items():
+        if shape != model.shape:
+            other = replace(model, shape=shape)
+            candidates.append(Candidate(other, fit(other, counts).parameters, drop))
+    return Fitted(model, best.parameters, best.log_likelihood[0], candidates)
+
+
+def _with_replicates(fitted: Fitted, counts: Counts, scale: float, own: Fits, case: Fits) -> FittedLaw:
     """Gathers what is known of one law; the information criteria are those of the quasi-likelihood."""
-    value, runs = best.log_likelihood[0], counts.trials.sum()
-    statistic = pearson(model, best.parameters, counts, counts.successes[None])[0]
-    return Fitted(
-        model=model,
-        parameters=best.parameters,
-        log_likelihood=value,
+    model, value, runs = fitted.model, fitted.log_likelihood, counts.trials.sum()
+    statistic = pearson(model, fitted.parameters, counts, counts.successes[None])[0]
+    return FittedLaw(
+        **vars(fitted),
         aic=2 * model.size - 2 * value / scale,
         bic=np.log(runs) * model.size - 2 * value / scale,
         dispersion=statistic / max(len(counts.n) - model.size, 1),
-        held_out=np.nan if model.law.name == FREE else held_out(model, counts),
+        held_out=held_out(model, counts),
         parametric=own.parameters,
         case=case.parameters,
     )
 
 
-def _against_free(free: Fitted, laws: Mapping[str, Fitted], scale: float) -> dict[str, float]:
+def _against_free(free: Fitted, laws: Mapping[str, FittedLaw], scale: float) -> dict[str, float]:
     """The p-value of each law's deviance from the free sizes, which have all its parameters and more."""
     return {
         name: float(chi2.sf(2 * (free.log_likelihood - one.log_likelihood) / scale, free.model.size - one.model.size))
         for name, one in laws.items()
     }
+
+
+def _streams(address: Mapping[str, str | int]) -> dict[str, Stream]:
+    return {name: Stream("law-bootstrap", law=name, **address) for name in (*LAWS, "case", "dispersion")}
 
 
 def _p(reference: np.ndarray, statistic: float) -> float:

@@ -7,13 +7,14 @@ import numpy as np
 import pandas as pd
 
 from pipeline.statistics.joint_model import Counts
-from pipeline.statistics.law_evidence import Evidence, Fitted, bracketed, gather, percentiles
+from pipeline.statistics.law_evidence import Evidence, Fitted, FittedLaw, bracketed, gather, percentiles
 from pipeline.statistics.law_verdict import UNDECIDED, relative_likelihood, verdict
-from pipeline.statistics.laws import LAWS
+from pipeline.statistics.laws import LAWS, SMALLEST
+from pipeline.statistics.profile_likelihood import interval
 
 FAMILY = ["experiment", "function", "model", "k"]
 COEFFICIENTS = ["a", "a_low", "a_high", "b", "b_low", "b_high"]
-CASE = ["a_case_low", "a_case_high", "b_case_low", "b_case_high"]
+BOOTSTRAP = [f"{name}_{kind}_{end}" for kind in ("parametric", "case") for name in "ab" for end in ("low", "high")]
 CRITERIA = [
     "log_likelihood",
     "parameters",
@@ -25,7 +26,7 @@ CRITERIA = [
     "p_free",
     "p_bootstrap",
 ]
-FITS = [*FAMILY, "law", *COEFFICIENTS, *CASE, *CRITERIA, "contexts", "runs"]
+FITS = [*FAMILY, "law", *COEFFICIENTS, *BOOTSTRAP, *CRITERIA, "contexts", "runs"]
 JUDGED = ["verdict", "reason", "best_aic", "best_bic", "best_held_out", "log_vs_power", "p_log", "p_power"]
 CHECKED = ["asymptote", "asymptote_T_max", "steepness_varies", "overdispersion", "p_overdispersion"]
 VERDICTS = [*FAMILY, *JUDGED, *CHECKED, "contexts", "bracketed", "T_min", "T_max", "runs"]
@@ -75,8 +76,8 @@ def law_tables(rates: pd.DataFrame, share: float, confidence: float, bootstrap: 
         evidence = gather(counts, share, confidence, bootstrap, address)
         gathered["fits"] += [common | row for row in _fits(evidence, confidence)]
         gathered["verdicts"].append(common | _verdict(evidence, share, confidence))
-        gathered["sizes"] += [address | row for row in _sizes(evidence, share, confidence)]
-        gathered["curves"] += [address | row for row in _curves(evidence, confidence)]
+        gathered["sizes"] += [address | row for row in _sizes(evidence, share)]
+        gathered["curves"] += [address | row for row in _curves(evidence)]
     return Tables(
         *(
             _frame(gathered[name], columns)
@@ -85,20 +86,29 @@ def law_tables(rates: pd.DataFrame, share: float, confidence: float, bootstrap: 
     )
 
 
-def coefficients(fitted: Fitted, confidence: float) -> dict[str, float]:
-    """A law's a and b with their percentile intervals, of the parametric and of the case bootstrap."""
-    a, b = _of(fitted, fitted.parameters)
-    ends = {kind: [percentiles(x, confidence) for x in _of(fitted, drawn)] for kind, drawn in _bootstraps(fitted)}
-    (a_ends, b_ends), (a_case, b_case) = ends["parametric"], ends["case"]
-    return dict(zip([*COEFFICIENTS, *CASE], [a[0], *a_ends, b[0], *b_ends, *a_case, *b_case], strict=True))
-
-
-def _bootstraps(fitted: Fitted) -> tuple[tuple[str, np.ndarray], ...]:
-    return ("parametric", fitted.parametric), ("case", fitted.case)
+def coefficients(fitted: FittedLaw, counts: Counts, confidence: float) -> dict[str, float]:
+    """A law's a and b with their intervals by profile likelihood, parametric and case bootstrap."""
+    law = fitted.model.law
+    ends = np.stack(interval(fitted.candidates, counts, law.coefficient_weights()), axis=1)
+    if law.name == "power":
+        ends[0] = np.exp(ends[0])
+    (a,), (b,) = _of(fitted, fitted.parameters)
+    drawn = [
+        percentiles(x, confidence) for replicates in (fitted.parametric, fitted.case) for x in _of(fitted, replicates)
+    ]
+    return dict(zip([*COEFFICIENTS, *BOOTSTRAP], [a, *ends[0], b, *ends[1], *np.ravel(drawn)], strict=True))
 
 
 def _of(fitted: Fitted, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return fitted.model.law.coefficients(fitted.model.split(parameters)[0])
+
+
+def sizes(fitted: Fitted, counts: Counts, T: np.ndarray) -> np.ndarray:
+    """The critical sizes at T [G] with their profile-likelihood intervals, [3, G]."""
+    law = fitted.model.law
+    n = np.exp(law.ln_n(fitted.model.split(fitted.parameters)[0], T)[0])
+    ends = np.stack(interval(fitted.candidates, counts, law.weights(T)))
+    return np.concatenate([n, np.exp(ends) if law.in_logarithms else np.maximum(ends, SMALLEST)])
 
 
 def _fits(evidence: Evidence, confidence: float) -> Iterator[dict]:
@@ -109,7 +119,9 @@ def _fits(evidence: Evidence, confidence: float) -> Iterator[dict]:
             *(fitted.held_out, fitted.dispersion, evidence.fits_free[name]),
             evidence.rejects.get((name, best), np.nan),
         )
-        yield {"law": name} | coefficients(fitted, confidence) | dict(zip(CRITERIA, values, strict=True))
+        yield (
+            {"law": name} | coefficients(fitted, evidence.counts, confidence) | dict(zip(CRITERIA, values, strict=True))
+        )
 
 
 def _verdict(evidence: Evidence, share: float, confidence: float) -> dict:
@@ -133,24 +145,19 @@ def _too_few(counts: Counts, several: int) -> dict:
     return {"verdict": UNDECIDED, "reason": reason} | ends
 
 
-def _sizes(evidence: Evidence, share: float, confidence: float) -> Iterator[dict]:
-    free, lengths = evidence.free, evidence.counts.lengths
-    ln_n, drawn = (free.model.split(parameters)[0] for parameters in (free.parameters, free.parametric))
-    low, high = percentiles(drawn, confidence)
-    columns = np.exp(ln_n[0]), np.exp(low), np.exp(high), free.model.asymptote(free.parameters, lengths)[0]
-    for row in zip(lengths, *columns, bracketed(evidence.counts, share), strict=True):
+def _sizes(evidence: Evidence, share: float) -> Iterator[dict]:
+    free, counts = evidence.free, evidence.counts
+    asymptote = free.model.asymptote(free.parameters, counts.lengths)[0]
+    columns = *sizes(free, counts, counts.lengths), asymptote, bracketed(counts, share)
+    for row in zip(counts.lengths, *columns, strict=True):
         yield dict(zip(SIZES[len(FAMILY) :], row, strict=True))
 
 
-def _curves(evidence: Evidence, confidence: float) -> Iterator[dict]:
+def _curves(evidence: Evidence) -> Iterator[dict]:
     lengths = evidence.counts.lengths
     T = np.geomspace(lengths[0], REACH * lengths[-1], POINTS)
     for name, fitted in evidence.laws.items():
-        ln_n, drawn = (
-            fitted.model.law.ln_n(fitted.model.split(parameters)[0], T)[0]
-            for parameters in (fitted.parameters, fitted.parametric)
-        )
-        for row in zip(T, *np.exp([ln_n[0], *percentiles(drawn, confidence)]), strict=True):
+        for row in zip(T, *sizes(fitted, evidence.counts, T), strict=True):
             yield {"law": name} | dict(zip(CURVES[-4:], row, strict=True))
 
 

@@ -18,8 +18,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pipeline.statistics.law_evidence import Evidence, percentiles, reached
+from pipeline.statistics.law_evidence import Evidence, reached
 from pipeline.statistics.laws import NESTED
+from pipeline.statistics.profile_likelihood import interval
 
 UNDECIDED = "undecided"
 MARGIN = 0.1  # of n: a larger law is the same for all purposes if it stays this close
@@ -52,7 +53,7 @@ def _doubts(evidence: Evidence, best: str, level: float) -> Iterator[str]:
         found = " and ".join(_standing(evidence, name, best) for name in open_ones)
         yield f"{best} is best by AIC, but too little speaks against {found}"
     for name in NESTED.get(best, ()):
-        if not _agrees(evidence, name, best, level):
+        if not _agrees(evidence, name, best):
             yield f"{best} is best by AIC, but {name}, which contains it, may differ by more than {MARGIN:.0%}"
     if (other := evidence.best("bic")) != best:
         yield f"{best} is best by AIC, {other} by BIC"
@@ -76,11 +77,11 @@ def _refuted(evidence: Evidence, name: str, best: str, level: float) -> bool:
     return evidence.rejects[name, best] < level and relative_likelihood(evidence, name) <= level
 
 
-def _agrees(evidence: Evidence, larger: str, best: str, level: float) -> bool:
+def _agrees(evidence: Evidence, larger: str, best: str) -> bool:
     """Whether the larger law's intervals at the ends of the range of T are within the margin of the best law's n."""
     ends = evidence.counts.lengths[[0, -1]]
     one, other = evidence.laws[best], evidence.laws[larger]
     ln_n = one.model.law.ln_n(one.model.split(one.parameters)[0], ends)[0]
-    drawn = other.model.law.ln_n(other.model.split(other.parametric)[0], ends)[0]
-    interval = percentiles(drawn, 1 - level)
-    return bool((np.abs(np.stack(interval) - ln_n) <= np.log1p(MARGIN)).all())
+    found = np.stack(interval(other.candidates, evidence.counts, other.model.law.weights(ends)))
+    ln_ends = found if other.model.law.in_logarithms else np.log(found)
+    return bool((np.abs(ln_ends - ln_n) <= np.log1p(MARGIN)).all())

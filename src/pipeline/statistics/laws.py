@@ -13,7 +13,7 @@ LAWS = ("constant", "proportional_log", "log", "power", "linear")
 FREE = "free"  # a critical size of its own for every T
 NESTED = {"constant": ("log", "power", "linear"), "proportional_log": ("log",)}  # the laws that contain a law
 
-_SMALLEST = 1e-6
+SMALLEST = 1e-6  # samples
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,26 @@ class Law:
         """The number of parameters."""
         return {"constant": 1, "proportional_log": 1, FREE: len(self.lengths)}.get(self.name, 2)
 
+    @property
+    def in_logarithms(self) -> bool:
+        """Whether it is ln n, and not n, that is a weighted sum of the law's ``values``."""
+        return self.name in ("power", FREE)
+
+    def values(self, parameters: np.ndarray) -> np.ndarray:
+        """What n (or ln n, of a law in logarithms) is a weighted sum of, [B, size], from parameters [B, size]."""
+        return parameters if self.in_logarithms else np.exp(parameters)
+
+    def weights(self, T: np.ndarray) -> np.ndarray:
+        """The weights [G, size] of the values at the context lengths [G]; for ``FREE``, those of the table only."""
+        if self.name == FREE:
+            return np.equal.outer(T, self.lengths).astype(float)
+        if self.size == 1:
+            growth = np.log(T) / np.log(self.lengths[-1]) if self.name == "proportional_log" else np.ones(len(T))
+            return growth[:, None]
+        first, last = self._axis(self.lengths[[0, -1]])
+        place = (self._axis(T) - first) / (last - first)
+        return np.stack([1 - place, place], axis=1)
+
     def ln_n(self, parameters: np.ndarray, T: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Values of ln n and their derivatives by the parameters.
 
@@ -40,20 +60,22 @@ class Law:
         Returns:
             ln n [B, G] and its derivatives [B, G, size].
         """
-        shape = (len(parameters), len(T), self.size)
-        if self.name == FREE:
-            own = np.equal.outer(T, self.lengths).astype(float)
-            return parameters @ own.T, np.broadcast_to(own, shape)
-        if self.size == 1:
-            offset = np.log(np.log(T) / np.log(self.lengths[-1])) if self.name == "proportional_log" else 0.0
-            return parameters + np.broadcast_to(offset, len(T)), np.ones(shape)
-        place = self._place(T)
-        weights = np.stack([1 - place, place], axis=1)
-        if self.name == "power":
-            return parameters @ weights.T, np.broadcast_to(weights, shape)
-        ends = np.exp(parameters)
-        n = np.maximum(ends @ weights.T, _SMALLEST)
-        return np.log(n), weights * ends[:, None, :] / n[:, :, None]
+        values, weights = self.values(parameters), self.weights(T)
+        if self.in_logarithms:
+            return values @ weights.T, np.broadcast_to(weights, (len(parameters), *weights.shape))
+        n = np.maximum(values @ weights.T, SMALLEST)
+        return np.log(n), weights * values[:, None, :] / n[:, :, None]
+
+    def coefficient_weights(self) -> np.ndarray:
+        """The weights [2, size] of the values in a and b, of a power law in ln a and b; NaN where it has none."""
+        if self.name == "constant":
+            return np.array([[np.nan], [1.0]])
+        if self.name == "proportional_log":
+            return np.array([[1 / np.log(self.lengths[-1])], [np.nan]])
+        first, last = self._axis(self.lengths[[0, -1]])
+        slope = np.array([-1.0, 1.0]) / (last - first)
+        intercept = np.array([1.0, 0.0]) - first * slope
+        return np.stack([intercept, slope] if self.name == "power" else [slope, intercept])
 
     def coefficients(self, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The law's a and b, each [B], of the parameters [B, size]; NaN where it has none.
@@ -61,22 +83,9 @@ class Law:
         ``constant`` n = b, ``proportional_log`` n = a·ln T, ``log`` n = a·ln T + b, ``power`` n = a·T^b, ``linear``
         n = a·T + b.
         """
-        none = np.full(len(parameters), np.nan)
-        first, last = self.lengths[[0, -1]].astype(float)
-        if self.name == "constant":
-            return none, np.exp(parameters[:, 0])
-        if self.name == "proportional_log":
-            return np.exp(parameters[:, 0]) / np.log(last), none
-        if self.name == "power":
-            exponent = (parameters[:, 1] - parameters[:, 0]) / np.log(last / first)
-            return np.exp(parameters[:, 0] - exponent * np.log(first)), exponent
-        low, high = np.exp(parameters).T
-        start, end = (first, last) if self.name == "linear" else np.log([first, last])
-        a = (high - low) / (end - start)
-        return a, low - a * start
+        a, b = self.coefficient_weights() @ self.values(parameters).T
+        return (np.exp(a) if self.name == "power" else a), b
 
-    def _place(self, T: np.ndarray) -> np.ndarray:
-        """Where T lies between the anchors, from 0 to 1, on the axis on which the law is straight."""
-        axis = (lambda x: np.asarray(x, float)) if self.name == "linear" else np.log
-        first, last = axis(self.lengths[[0, -1]])
-        return (axis(T) - first) / (last - first)
+    def _axis(self, T: np.ndarray) -> np.ndarray:
+        """T on the axis on which the law is straight."""
+        return np.asarray(T, float) if self.name == "linear" else np.log(T)

@@ -51,7 +51,7 @@ def fit(model: Model, counts: Counts, start: np.ndarray | None = None) -> Fits:
 
     @lru_cache(maxsize=1)  # SciPy asks for value, gradient and information one by one
     def evaluated(point: bytes) -> tuple[np.ndarray, ...]:
-        return _penalised(model, counts, successes, centre, np.frombuffer(point)[None])
+        return penalised(model, counts, successes, centre, np.frombuffer(point)[None])
 
     first, runs = centre if start is None else start, counts.trials.sum()
     found = minimize(
@@ -80,10 +80,10 @@ def refit(model: Model, counts: Counts, successes: np.ndarray, start: np.ndarray
     Raises:
         RuntimeError: a table did not converge within 300 iterations, nor then by ``fit``.
     """
-    rows = max(1, _BLOCK // (len(counts.n) * model.size))
-    blocks = [successes[first : first + rows] for first in range(0, len(successes), rows)]
     centre = model.start(counts.n)
-    parameters = np.concatenate([_scoring(model, counts, block, centre, start) for block in blocks])
+    parameters = np.concatenate(
+        [_scoring(model, counts, successes[rows], centre, start) for rows in blocks(len(successes), model, counts)]
+    )
     return Fits(parameters, log_likelihood(model, counts, successes, parameters))
 
 
@@ -110,12 +110,44 @@ def draw(success: np.ndarray, counts: Counts, correlation: float, stream: Stream
     return successes
 
 
+def blocks(rows: int, model: Model, counts: Counts) -> list[slice]:
+    """Rows of parameters in parts whose Jacobians fit into the processor's cache."""
+    size = max(1, _BLOCK // (len(counts.n) * model.size))
+    return [slice(first, first + size) for first in range(0, rows, size)]
+
+
+def penalised(
+    model: Model, counts: Counts, successes: np.ndarray, centre: np.ndarray, parameters: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The log-likelihood [B] with the ridge, up to a constant, its gradient [B, size] and its information.
+
+    Args:
+        model: the model.
+        counts: the cells; their successes are not used.
+        successes: [B, G], or [1, G] for all of the parameters.
+        centre: to where the ridge pulls, [size].
+        parameters: [B, size].
+
+    Returns:
+        Of the last, [B, size, size].
+    """
+    success, failure, jacobian = model.rates(parameters, counts.T, counts.n)
+    pull = centre - parameters
+    value = _binomial(success, failure, successes, counts.trials) - RIDGE / 2 * (pull**2).sum(axis=1)
+    variance = np.maximum(success * failure, _TINY)
+    residual = (successes - counts.trials * success) / variance
+    score = np.matmul(residual[:, None, :], jacobian)[:, 0] + RIDGE * pull
+    weighted = jacobian * (counts.trials / variance)[:, :, None]
+    information = np.matmul(weighted.transpose(0, 2, 1), jacobian) + RIDGE * np.eye(model.size)
+    return value, score, information
+
+
 def _scoring(model: Model, counts: Counts, successes: np.ndarray, centre: np.ndarray, start: np.ndarray) -> np.ndarray:
     """The parameters [B, size] of one block of tables."""
     parameters = np.tile(start, (len(successes), 1))
     damping = np.full(len(successes), 1e-4)
     active = np.arange(len(successes))
-    value, score, information = _penalised(model, counts, successes, centre, parameters)
+    value, score, information = penalised(model, counts, successes, centre, parameters)
     for _ in range(_MAX_ITERATIONS):
         step = _step(score, information, damping[active])
         promised = (score * step).sum(axis=1) / 2
@@ -126,7 +158,7 @@ def _scoring(model: Model, counts: Counts, successes: np.ndarray, centre: np.nda
         active, step, promised = active[moving], step[moving], promised[moving]
         value, score, information = value[moving], score[moving], information[moving]
         candidate = parameters[active] + step
-        new = _penalised(model, counts, successes[active], centre, candidate)
+        new = penalised(model, counts, successes[active], centre, candidate)
         gain = new[0] - value
         better = gain >= 0
         parameters[active[better]] = candidate[better]
@@ -146,21 +178,6 @@ def _step(score: np.ndarray, information: np.ndarray, damping: np.ndarray) -> np
     diagonal = np.arange(score.shape[1])
     damped[:, diagonal, diagonal] *= 1 + damping[:, None]
     return np.linalg.solve(damped, score[:, :, None])[:, :, 0]
-
-
-def _penalised(
-    model: Model, counts: Counts, successes: np.ndarray, centre: np.ndarray, parameters: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The penalised log-likelihood [B] up to a constant, its gradient [B, size] and its information [B, size, size]."""
-    success, failure, jacobian = model.rates(parameters, counts.T, counts.n)
-    pull = centre - parameters
-    value = _binomial(success, failure, successes, counts.trials) - RIDGE / 2 * (pull**2).sum(axis=1)
-    variance = np.maximum(success * failure, _TINY)
-    residual = (successes - counts.trials * success) / variance
-    score = np.matmul(residual[:, None, :], jacobian)[:, 0] + RIDGE * pull
-    weighted = jacobian * (counts.trials / variance)[:, :, None]
-    information = np.matmul(weighted.transpose(0, 2, 1), jacobian) + RIDGE * np.eye(model.size)
-    return value, score, information
 
 
 def _binomial(success: np.ndarray, failure: np.ndarray, successes: np.ndarray, trials: np.ndarray) -> np.ndarray:
