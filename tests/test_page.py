@@ -16,7 +16,11 @@ import pytest
 import yaml
 
 from pipeline.captions import caption
-from pipeline.figures import critical_sample_size, learners, progress, success_heatmap
+from pipeline.config import Figures
+from pipeline.figures import attention_map, critical_sample_size, learners, progress, success_heatmap
+from running import snakemake
+from smoke import SMOKE
+from test_attention_figures import maps_table, steps_table
 from test_figures import critical_table, fits_table, rates_table, runs_table
 from test_progress_figures import progress_table
 
@@ -26,6 +30,8 @@ TABLES = {
     "success_rates": rates_table,
     "runs": runs_table,
     "progress": progress_table,
+    "attention_maps": maps_table,
+    "attention_steps": steps_table,
 }
 SIZES = {"critical": "critical_sample_size", "rates": "success_rates"}
 READ = {  # the tables of each figure
@@ -33,6 +39,7 @@ READ = {  # the tables of each figure
     success_heatmap: {**SIZES, "runs": "runs"},
     learners: SIZES,
     progress: {"progress": "progress"},
+    attention_map: {"maps": "attention_maps", "steps": "attention_steps"},
 }
 CLAIM = {
     "id": "log_growth",
@@ -225,6 +232,18 @@ def test_a_learner_is_picked_with_the_keyboard(visit):
     assert visit.page.locator("[data-figure=learners] select").input_value() == "Transformer"
 
 
+def test_stepping_through_training_shows_the_attention_of_a_step(visit):
+    lines = "[data-figure=attention_map] .chart .mark-line path[d]:not([d=''])"
+    slider = visit.page.locator("[data-figure=attention_map] input[type=range]")
+    assert slider.input_value() == "100"
+    assert visit.page.locator(lines).count() == 0
+    slider.focus()
+    visit.page.keyboard.press("ArrowLeft")
+    visit.page.keyboard.press("ArrowLeft")
+    assert slider.input_value() == "60"
+    visit.page.wait_for_function("lines => document.querySelectorAll(lines).length === 1", arg=lines, timeout=30_000)
+
+
 def test_downloads_hold_the_table(visit, results):
     visit.page.locator("#success_heatmap > details > summary").click()
     for kind, read in {"csv": pd.read_csv, "parquet": pd.read_parquet}.items():
@@ -279,4 +298,23 @@ def test_on_a_phone_the_plain_figures_fit(browser, results):
     visit.page.wait_for_function("document.querySelector('[data-figure]').dataset.state === 'drawn'", timeout=120_000)
     assert visit.page.evaluate("document.documentElement.scrollWidth") <= 390
     assert visit.errors == []
+    visit.page.context.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["index.html", "report.html"])
+def test_the_pages_of_a_run_ask_for_nothing_and_err_nowhere(browser, finished, name):
+    page = finished[0] / f"results/{name}"
+    if name == "report.html" and not page.exists():
+        report = snakemake(finished[0], "--configfile", str(SMOKE), "--report", str(page))
+        assert report.returncode == 0, report.stderr[-3000:]
+    visit = Visit(browser, page)
+    visit.draw()
+    states = visit.page.locator("[data-figure]").evaluate_all("all => all.map(one => one.dataset.state)")
+    assert states == ["drawn"] * (len(Figures.model_fields) if name == "index.html" else 0)
+    if name == "report.html":
+        visit.page.get_by_text("Figures", exact=True).first.click(timeout=60_000)
+        visit.page.get_by_text(caption("learners").title).first.wait_for(timeout=60_000)
+    assert visit.errors == []
+    assert [url for url in visit.requests if not url.startswith(("data:", "blob:"))] == [page.as_uri()]
     visit.page.context.close()

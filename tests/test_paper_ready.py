@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from pipeline.figures import style
-from pipeline.paper_ready.figures import LABEL, render
+from pipeline.paper_ready.figures import LABEL, Size, render
 from pipeline.paper_ready.latex import critical_sizes
 from pipeline.paper_ready.templates import TEMPLATES, Template
 
@@ -18,8 +18,8 @@ def chart() -> alt.Chart:
     return alt.Chart(DATA, title="Of the caption").mark_point().encode(x="T:Q", y="n:Q")
 
 
-def made(folder, figure: alt.TopLevelMixin, template: str) -> tuple[float, str, bytes]:
-    """The size of the labels, the SVG and the PDF."""
+def made(folder, figure: alt.TopLevelMixin, template: str) -> tuple[Size, str, bytes]:
+    """The figure's size, the SVG and the PDF."""
     style.save(figure, folder / "drawn", "figure")
     size = render(folder / "drawn/figure.vl.json", TEMPLATES[template], folder)
     return size, (folder / "figure.svg").read_text(), (folder / "figure.pdf").read_bytes()
@@ -35,7 +35,7 @@ def test_a_single_view_fills_a_column_with_legible_labels(tmp_path, template):
     width = TEMPLATES[template].column * 72
     assert f'width="{width:.2f}pt"' in svg
     assert box(pdf)[2] == pytest.approx(width, abs=0.01)
-    assert size == pytest.approx(LABEL, rel=0.03)
+    assert size.labels == pytest.approx(LABEL, rel=0.03)
     assert TEMPLATES[template].font.split(",")[0] in svg
     assert "Of the caption" not in svg
 
@@ -44,7 +44,16 @@ def test_panels_are_scaled_to_the_text(tmp_path):
     size, svg, pdf = made(tmp_path, chart() | chart(), "icml")
     assert box(pdf)[2] == pytest.approx(6.75 * 72, abs=0.01)
     drawn = float(re.search(r'viewBox="0 0 ([\d.]+)', svg)[1])
-    assert size == pytest.approx(14 * 6.75 * 72 / drawn)
+    assert size.labels == pytest.approx(14 * 6.75 * 72 / drawn)
+    assert size.height * 72 == pytest.approx(box(pdf)[3], abs=0.01)
+
+
+def test_narrow_panels_are_no_larger_than_their_labels_should_be(tmp_path):
+    size, svg, pdf = made(tmp_path, chart().properties(width=300) & chart().properties(width=300), "icml")
+    drawn = float(re.search(r'viewBox="0 0 ([\d.]+)', svg)[1])
+    assert size.labels == pytest.approx(LABEL)
+    assert drawn * LABEL / 14 < 6.75 * 72
+    assert box(pdf)[2] == pytest.approx(drawn * LABEL / 14, abs=0.01)
 
 
 def test_the_data_of_a_figure_are_in_csv(tmp_path):

@@ -99,7 +99,7 @@ def pace(costs: Mapping[str, float], finished: Mapping[str, float], now: float) 
 
 def report(config: Config, run: Run, costs: Mapping[str, float], now: float) -> Iterator[str]:
     """The state in lines: the whole, the pace, each experiment, damaged files."""
-    yield _bar("all", len(run.finished), len(costs))
+    yield _bar("all", len(run.finished), len(costs)) + _outcomes([*run.rows.values()])
     measured = pace(costs, run.finished, now)
     if len(run.finished) == len(costs):
         yield "All run files are there."
@@ -110,7 +110,7 @@ def report(config: Config, run: Run, costs: Mapping[str, float], now: float) -> 
     for name, experiment in config.enabled.items():
         files = targets.run_files(config, [experiment], RUN_FILE)
         own = [run.rows[file] for file in files if file in run.rows]
-        yield _bar(name, len(own), len(files)) + (_outcomes(pd.concat(own)) if own else "")
+        yield _bar(name, len(own), len(files)) + _outcomes(own)
     for name in sorted(run.damaged):
         yield f"damaged: {name}; delete it and run snakemake again"
 
@@ -120,9 +120,11 @@ def _bar(name: str, done: int, total: int) -> str:
     return f"{name:<24} {'█' * filled}{'·' * (BAR_WIDTH - filled)} {done:>5} of {total} files"
 
 
-def _outcomes(rows: pd.DataFrame) -> str:
-    """How the runs ended, in words."""
-    counts = rows["status"].value_counts()
+def _outcomes(files: list[pd.DataFrame]) -> str:
+    """How the runs of some files ended, in words; nothing, if there are none."""
+    if not files:
+        return ""
+    counts = pd.concat(files)["status"].value_counts()
     parts = [f"{counts.get(status, 0)} {status}" for status in ("succeeded", "failed")]
     parts += [f"{counts['diverged']} diverged"] if "diverged" in counts else []
     return f", runs: {', '.join(parts)}"

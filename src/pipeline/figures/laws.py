@@ -97,7 +97,7 @@ def _axes(verdict: pd.Series, marks: pd.DataFrame, curves: pd.DataFrame) -> tupl
     low, high = min(ends) / ROOM, max(ends) * ROOM
     steps = sizes.ladder(low, high, (1, 2, 3, 5) if high < 50 * low else (1,))
     y_axis = alt.Axis(**({"values": steps} if len(steps) > 2 else {"tickCount": 5}), format="d")
-    x_axis = alt.Axis(values=sizes.ticks(pd.Series(lengths).round()), format="d", grid=False)
+    x_axis = alt.Axis(values=sizes.ticks(pd.Series(lengths).round()), format="d", grid=False, labelSeparation=8)
     x_scale = alt.Scale(type="log", nice=False, domain=[min(lengths) / ROOM, max(lengths) * ROOM])
     y_scale = alt.Scale(type="log", nice=False, domain=[low, high])
     return (

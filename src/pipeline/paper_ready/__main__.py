@@ -9,6 +9,7 @@ from pipeline.paper_ready.templates import TEMPLATES
 from pipeline.storage import read_frame
 
 SMALL = 6.0  # points; below it print is hard to read
+TALL = 9.0  # inches, the height of the text of most templates
 
 
 def main() -> None:
@@ -24,8 +25,9 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for one in specifications:
         size = render(one, TEMPLATES[given.template], folder)
-        note = "; small: show fewer panels" if size < SMALL else ""
-        print(f"{one.name.removesuffix(SUFFIX)}: labels of {size:.1f} pt{note}")
+        problems = [word for word, true in (("small", size.labels < SMALL), ("tall", size.height > TALL)) if true]
+        note = f"; {' and '.join(problems)}: show fewer panels" if problems else ""
+        print(f"{one.name.removesuffix(SUFFIX)}: labels of {size.labels:.1f} pt, {size.height:.1f} in high{note}")
     critical = read_frame(given.results / "tables/critical_sample_size.parquet")
     for experiment, rows in critical.groupby("experiment"):
         (folder / f"critical_sample_size_{experiment}.tex").write_text(critical_sizes(rows), encoding="utf-8")

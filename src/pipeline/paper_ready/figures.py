@@ -1,15 +1,16 @@
 """A figure at a template's width: the same Vega-Lite specification, with the template's font.
 
 A figure of a single view is laid out anew, so that its labels have `LABEL` points at the width of a column. One of
-several panels is scaled to the width of the text as it is, and its labels with it.
+several panels is scaled as it is: until its labels have `LABEL` points, or to the width of the text if that is less.
 """
 
 import copy
 import csv
 import json
 import re
+from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import vl_convert
 
@@ -25,47 +26,51 @@ PANELS = ("hconcat", "vconcat", "concat", "facet", "repeat")
 Spec = dict[str, Any]
 
 
-def render(specification: Path, template: Template, folder: Path) -> float:
+class Size(NamedTuple):
+    """Of a figure, ``labels`` in points, ``height`` in inches."""
+
+    labels: float
+    height: float
+
+
+def render(specification: Path, template: Template, folder: Path) -> Size:
     """Writes ``<name>.svg``, ``<name>.pdf`` and the figure's data as CSV.
 
     Args:
         specification: ``<name>.vl.json``.
         template: whose widths and font.
         folder: where they go; it exists.
-
-    Returns:
-        The size of the labels, in points.
     """
     name, spec = specification.name.removesuffix(SUFFIX), json.loads(specification.read_text(encoding="utf-8"))
-    fitted, width = fit(spec, template)
+    fitted, width, largest = fit(spec, template)
     svg = vl_convert.vegalite_to_svg(fitted, VEGA_LITE)
     size = [float(re.search(rf'{side}="([\d.]+)"', svg)[1]) for side in ("width", "height")]
-    scale = width * POINTS / size[0]
+    scale = min(width * POINTS / size[0], largest)
     (folder / f"{name}.svg").write_text(_sized(svg, size, scale, "pt"), encoding="utf-8")
     # the converter takes a unit of the SVG for a point of the PDF
     (folder / f"{name}.pdf").write_bytes(vl_convert.svg_to_pdf(_sized(svg, size, scale, "")))
     _write_data(spec.get("datasets", {}), folder, name)
-    return LABEL_PIXELS * scale
+    return Size(LABEL_PIXELS * scale, size[1] * scale / POINTS)
 
 
-def fit(spec: Spec, template: Template) -> tuple[Spec, float]:
-    """The specification laid out for the template, and the width in inches that it is meant for."""
+def fit(spec: Spec, template: Template) -> tuple[Spec, float, float]:
+    """The specification laid out for the template, the width in inches that it is meant for, and the largest scale."""
     spec = copy.deepcopy(spec)
     spec.setdefault("config", {})["font"] = template.font
     if any(kind in spec for kind in PANELS):
-        return spec, template.text
+        return spec, template.text, LABEL / LABEL_PIXELS
     spec.pop("title", None)  # it is the caption's
     _stack_legends([spec.get("layer"), spec.get("encoding")])
     drawn = _svg_width(spec)
     inner = spec.get("width", spec["config"].get("view", {}).get("continuousWidth"))
     if not isinstance(inner, int | float):
-        return spec, template.column  # steps of a category each: their number decides
+        return spec, template.column, inf  # steps of a category each: their number decides
     target = template.column * POINTS * LABEL_PIXELS / LABEL
     height = spec.get("height", spec["config"].get("view", {}).get("continuousHeight", inner))
     spec["width"] = round(target - (drawn - inner))
     if isinstance(height, int | float):
         spec["height"] = round(height * spec["width"] / inner)
-    return spec, template.column
+    return spec, template.column, inf
 
 
 def _svg_width(spec: Spec) -> float:
