@@ -75,6 +75,7 @@ lint: env
 docs: env
 	python -m pipeline.config_reference
 	python -m pipeline.rule_graph
+	python -m pipeline.published_claims
 
 site: env
 	pip install --quiet --editable '.[docs]'

@@ -6,10 +6,10 @@ VALID = """
 data: {standard: {holdout_size: 100, reject_ambiguous: true, max_redraws: 10}}
 models: {tiny: {kind: transformer, width: 16, heads: 4, mlp_width: 16, init_std: 0.02}}
 training:
-  adam: {learning_rate: 0.003, weight_decay: 0, max_steps: 100, eval_every: 20, success: {accuracy: 1, when: any}}
+  paper: {learning_rate: 0.003, weight_decay: 0, max_steps: 100, eval_every: 20, success: {accuracy: 1, when: any}}
   full: {learning_rate: 0.003, weight_decay: 0, max_steps: 100, eval_every: 20, success: {accuracy: 1, when: last}}
 experiments:
-  and3: {function: and, data: standard, model: tiny, training: adam, grid: {k: [3], T: [8, 12], n: [10, 20], seeds: 5}}
+  and3: {function: and, data: standard, model: tiny, training: paper, grid: {k: [3], T: [8, 12], n: [10, 20], seeds: 5}}
   curves: {function: parity, data: standard, model: tiny, training: full, grid: {k: [2], T: [8], n: [10], seeds: 3}}
 analysis: {success_share: 0.5, confidence: 0.9, bootstrap: 50}
 figures:
@@ -43,8 +43,8 @@ def edited(*edits: tuple[str, object]) -> dict:
 # of the valid config: a path, a value to write there (or REMOVE), and the problem found at that path
 WRONG = [
     # unknown keys and names
-    ("training.adam.lerning_rate", 0.1, "unknown key; did you mean 'learning_rate'?"),
-    ("training.adam.success.accurracy", 0.1, "unknown key; did you mean 'accuracy'?"),
+    ("training.paper.lerning_rate", 0.1, "unknown key; did you mean 'learning_rate'?"),
+    ("training.paper.success.accurracy", 0.1, "unknown key; did you mean 'accuracy'?"),
     ("modells", {}, "unknown key; did you mean 'models'?"),
     ("compute.zzz", 1, "unknown key; use one of: device, precision, seeds_per_job"),
     ("experiments.and3.grid.t", [3], "unknown key; use one of: T, k, n, seeds"),
@@ -57,16 +57,16 @@ WRONG = [
     ),
     ("experiments.and3.data", "standrad", "unknown data 'standrad'; did you mean 'standard'?"),
     ("experiments.and3.model", "tinny", "unknown model 'tinny'; did you mean 'tiny'?"),
-    ("experiments.and3.training", "adma", "unknown training 'adma'; did you mean 'adam'?"),
+    ("experiments.and3.training", "papre", "unknown training 'papre'; did you mean 'paper'?"),
     ("data.Xor", {}, "'Xor' is not a valid name; use a-z, 0-9 and _, a letter first"),
     # kinds of values
-    ("training.adam.learning_rate", "3e-3", "YAML reads '3e-3' as text, not as a number; write 0.003"),
-    ("training.adam.learning_rate", "1e-5", "YAML reads '1e-5' as text, not as a number; write 1.0e-05"),
-    ("training.adam.max_steps", "1e3", "YAML reads '1e3' as text, not as a number; write 1000"),
-    ("training.adam.learning_rate", "fast", "'fast' is not a number; write a number such as 0.5"),
-    ("training.adam.learning_rate", "inf", "'inf' is not a number; write a number such as 0.5"),
-    ("training.adam.learning_rate", float("inf"), "inf is not finite; write a finite number"),
-    ("training.adam.learning_rate", True, "true is not a number; write a number such as 0.5"),
+    ("training.paper.learning_rate", "3e-3", "YAML reads '3e-3' as text, not as a number; write 0.003"),
+    ("training.paper.learning_rate", "1e-5", "YAML reads '1e-5' as text, not as a number; write 1.0e-05"),
+    ("training.paper.max_steps", "1e3", "YAML reads '1e3' as text, not as a number; write 1000"),
+    ("training.paper.learning_rate", "fast", "'fast' is not a number; write a number such as 0.5"),
+    ("training.paper.learning_rate", "inf", "'inf' is not a number; write a number such as 0.5"),
+    ("training.paper.learning_rate", float("inf"), "inf is not finite; write a finite number"),
+    ("training.paper.learning_rate", True, "true is not a number; write a number such as 0.5"),
     ("data.standard.holdout_size", True, "true is not an integer; write a whole number"),
     ("data.standard.holdout_size", 10.0, "10.0 is not an integer; write a whole number"),
     ("data.standard.reject_ambiguous", 1, "1 is not a truth value; write true or false"),
@@ -77,9 +77,9 @@ WRONG = [
     ("experiments.and3.grid", [3], "a list is not a mapping; write 'key: value' lines"),
     ("compute", None, "null is not a mapping; write 'key: value' lines"),
     # ranges
-    ("training.adam.learning_rate", 0, "0 is out of range; use a value > 0.0"),
-    ("training.adam.weight_decay", -0.1, "-0.1 is out of range; use a value >= 0.0"),
-    ("training.adam.success.accuracy", 1.5, "1.5 is out of range; use a value <= 1.0"),
+    ("training.paper.learning_rate", 0, "0 is out of range; use a value > 0.0"),
+    ("training.paper.weight_decay", -0.1, "-0.1 is out of range; use a value >= 0.0"),
+    ("training.paper.success.accuracy", 1.5, "1.5 is out of range; use a value <= 1.0"),
     ("analysis.success_share", 1, "1 is out of range; use a value < 1.0"),
     ("analysis.bootstrap", 0, "0 is out of range; use a value >= 1"),
     ("models.tiny.heads", 0, "0 is out of range; use a value >= 1"),
@@ -89,7 +89,7 @@ WRONG = [
         [{"k": [3], "T": [12, 20], "n": [20, 30]}],
         "k = 3, T = 12, n = 20 is in two grids; leave it out of one",
     ),
-    ("training.adam.success.when", "never", "'never' is not allowed; use 'any' or 'last'"),
+    ("training.paper.success.when", "never", "'never' is not allowed; use 'any' or 'last'"),
     ("models.tiny.activation", "tanh", "'tanh' is not allowed; use 'gelu' or 'relu'"),
     ("models.tiny.kind", "lstmm", "unknown kind 'lstmm'; did you mean 'lstm'?"),
     (
@@ -110,11 +110,11 @@ WRONG = [
     ("figures.success_heatmap.experiments", [], "empty; add at least one entry"),
     # values that must fit each other
     ("models.tiny.heads", 6, "6 does not divide width = 16; use a divisor such as 2"),
-    ("training.adam.eval_every", 30, "30 does not divide max_steps = 100; use a divisor such as 10"),
-    ("training.adam.momentum", 0.9, "adam has no momentum; use optimiser: sgd or leave it out"),
-    ("training.adam.warmup_steps", 100, "100 is not below max_steps = 100; use fewer"),
+    ("training.paper.eval_every", 30, "30 does not divide max_steps = 100; use a divisor such as 10"),
+    ("training.paper.momentum", 0.9, "adam has no momentum; use optimiser: sgd or leave it out"),
+    ("training.paper.warmup_steps", 100, "100 is not below max_steps = 100; use fewer"),
     (
-        "training.adam.norm_bound",
+        "training.paper.norm_bound",
         {"norm": "frobenius"},
         "nothing is bounded; give value or query_key a number, or write null",
     ),
@@ -126,9 +126,9 @@ WRONG = [
         "unknown function 'аnd'; use one of: and, junta, majority, or, parity",
     ),  # a Cyrillic а
     ("data.bücher", {}, "'bücher' is not a valid name; use a-z, 0-9 and _, a letter first"),
-    ("training.adam.max_steps", "１００", "YAML reads '１００' as text, not as a number; write 100"),
+    ("training.paper.max_steps", "１００", "YAML reads '１００' as text, not as a number; write 100"),
     ("models.tiny.activation", "gelu\u200b", "'gelu\\u200b' is not allowed; use 'gelu' or 'relu'"),
-    ("training.adam.success.when", "✓", "'✓' is not allowed; use 'any' or 'last'"),
+    ("training.paper.success.when", "✓", "'✓' is not allowed; use 'any' or 'last'"),
     # paths outside the folder
     (
         "figures.critical_sample_size.paper_points",
@@ -142,7 +142,7 @@ WRONG = [
     ),
     # sizes that nothing can compute, and grids that nothing can plan
     ("experiments.and3.grid.seeds", 10**9, "1000000000 is out of range; use a value <= 1000000"),
-    ("training.adam.learning_rate", 10**400, f"1{56 * '0'}… is not a number; write a number such as 0.5"),
+    ("training.paper.learning_rate", 10**400, f"1{56 * '0'}… is not a number; write a number such as 0.5"),
 ]
 
 
@@ -223,15 +223,15 @@ WRONG_ELSEWHERE = [
     ("models.tiny", {"kind": "mlp", "widths": [8, 0]}, "models.tiny.widths[1]: 0 is out of range; use a value >= 1"),
     ("models.tiny", {"kind": "lstm", "heads": 3}, "models.tiny.heads: unknown key; use one of: kind, layers, width"),
     (
-        "training.adam.norm_bound",
+        "training.paper.norm_bound",
         {"norm": "1,2", "valeu": 3},
-        "training.adam.norm_bound.norm: '1,2' is not allowed; use 'frobenius' or '2,1'\n"
-        "training.adam.norm_bound.valeu: unknown key; did you mean 'value'?",
+        "training.paper.norm_bound.norm: '1,2' is not allowed; use 'frobenius' or '2,1'\n"
+        "training.paper.norm_bound.valeu: unknown key; did you mean 'value'?",
     ),
     (
-        "training.adam.batch_size",
+        "training.paper.batch_size",
         15,
-        "experiments.and3.grid.n[0]: 10 is smaller than batch_size = 15 of 'adam'; use n >= 15",
+        "experiments.and3.grid.n[0]: 10 is smaller than batch_size = 15 of 'paper'; use n >= 15",
     ),
     (
         "models.tiny",

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from charts import file_names, look, rows, saved, units
-from pipeline.figures import attention, attention_map, style
+from pipeline.figures import attention, attention_map, attention_training, style
 from pipeline.statistics.success_rates import jeffreys_interval
 
 KEY = {"experiment": "main", "function": "and", "model": "transformer", "k": 3}
@@ -107,9 +107,20 @@ def maps_table(T=12, sizes=(20, 40, 80), seeds=(3, 5), heads=2, support=(1, 7, 8
     return maps.assign(T=T, weight=weight, success=maps["n"] > 40, **(KEY | changes))
 
 
+def steps_table(T=12, steps=(20, 40, 100), size=40, support=(1, 7, 8), **changes) -> pd.DataFrame:
+    """At step s a position of the support has the weight s / 1000, any other 0.01; of the run of seed 3."""
+    index = pd.MultiIndex.from_product([steps, range(T)], names=["step", "position"])
+    table = index.to_frame(index=False)
+    weight = np.where(table["position"].isin(support), table["step"] / 1000, 0.01)
+    return table.assign(T=T, n=size, seed=3, weight=weight, **(KEY | changes))
+
+
+NO_STEPS = steps_table().head(0)
+
+
 @pytest.fixture(scope="module")
 def map_spec() -> dict:
-    return attention_map.chart(maps_table()).to_dict()
+    return attention_map.chart(maps_table(), NO_STEPS).to_dict()
 
 
 def panels(spec: dict) -> list[dict]:
@@ -118,7 +129,7 @@ def panels(spec: dict) -> list[dict]:
 
 class TestAttentionMap:
     def test_a_panel_for_three_sizes_with_the_run_of_the_smallest_seed(self):
-        spec = attention_map.chart(maps_table(sizes=(20, 30, 40, 60, 80))).to_dict()
+        spec = attention_map.chart(maps_table(sizes=(20, 30, 40, 60, 80)), NO_STEPS).to_dict()
         assert [panel["title"]["text"] for panel in panels(spec)] == [
             "n = 20, seed 3: failed, 45% of the attention on the support",
             "n = 40, seed 3: failed, 45% of the attention on the support",
@@ -142,7 +153,7 @@ class TestAttentionMap:
         ],
     )
     def test_labels_of_close_positions_are_joined(self, T, support, labels):
-        spec = attention_map.chart(maps_table(T=T, support=support)).to_dict()
+        spec = attention_map.chart(maps_table(T=T, support=support), NO_STEPS).to_dict()
         drawn = rows(spec, units(panels(spec)[0], "text")[0])
         assert dict(zip(drawn["position"], drawn["label"], strict=True)) == labels
         triangles = rows(spec, units(panels(spec)[0], "point")[0])
@@ -157,18 +168,19 @@ class TestAttentionMap:
         assert cells[["position", "end"]].head(2).to_numpy().tolist() == [[-0.5, 0.5], [0.5, 1.5]]
 
     def test_a_long_context_is_binned_and_loses_no_peak(self):
-        spec = attention_map.chart(maps_table(T=1100, heads=16, support=(0, 555, 1099))).to_dict()
+        spec = attention_map.chart(maps_table(T=1100, heads=16, support=(0, 555, 1099)), NO_STEPS).to_dict()
         cells = rows(spec, units(panels(spec)[0], "rect")[0])
         assert cells["start"].nunique() == 138  # of 8 positions, the last of 4
         assert cells["end"].max() == 1099.5
         head = cells[cells["head"] == 15]
         assert head.loc[head["weight"] == 1.6, "start"].tolist() == [0, 552, 1096]
         assert "the largest of 8 positions" in spec["vconcat"][0]["title"]["subtitle"][1]
+        assert len(spec["vconcat"][0]["title"]["subtitle"]) == 2
 
     def test_panels_have_the_same_scales(self):
         maps = maps_table()
         maps["weight"] *= np.where(maps["n"] == 80, 2, 1)
-        spec = attention_map.chart(maps).to_dict()
+        spec = attention_map.chart(maps, NO_STEPS).to_dict()
         colours = [unit["encoding"]["color"]["scale"]["domain"] for unit in units(spec, "rect")]
         heights = [unit["encoding"]["y"]["scale"]["domain"] for unit in units(spec, "area")]
         assert colours == [[0, pytest.approx(0.4)]] * 3
@@ -176,14 +188,48 @@ class TestAttentionMap:
 
     def test_a_block_for_the_shortest_and_the_longest_context(self):
         maps = pd.concat([maps_table(T=T) for T in (12, 20, 30)])
-        titles = [block["title"]["text"] for block in attention_map.chart(maps).to_dict()["vconcat"]]
+        titles = [block["title"]["text"] for block in attention_map.chart(maps, NO_STEPS).to_dict()["vconcat"]]
         assert titles == [f"Attention of [CLS], 3-way AND, T = {T}, transformer, main" for T in (12, 30)]
 
     def test_refuses_nothing(self):
         with pytest.raises(ValueError, match="no attention weights"):
-            attention_map.chart(maps_table().head(0))
+            attention_map.chart(maps_table().head(0), NO_STEPS)
+
+    def test_the_way_of_a_run_stands_between_its_strip_and_its_heads(self):
+        steps = pd.concat([steps_table(), steps_table(size=20, steps=(20,)).assign(seed=4)])
+        spec = attention_map.chart(maps_table(), steps).to_dict()
+        assert [len(panel["vconcat"]) for panel in panels(spec)] == [2, 3, 2]  # of n = 20 it is another seed's
+        way = panels(spec)[1]["vconcat"][1]
+        cells = rows(spec, units(way, "rect")[0])
+        assert cells.groupby("step")["before"].unique().map(list).to_dict() == {20: [0], 40: [20], 100: [40]}
+        assert cells["weight"].tolist() == steps_table()["weight"].tolist()
+        first = way["layer"][0]["encoding"]
+        assert first["y"]["scale"] == {"domain": [0, 100], "nice": False, "reverse": True}
+        assert first["color"]["scale"]["domain"] == [0, pytest.approx(0.15)]  # as the strip's axis
+        strip = units(panels(spec)[1]["vconcat"][0], "area")[0]["encoding"]
+        assert strip["y"]["scale"]["domain"] == [0, pytest.approx(0.15)]
+
+    def test_a_step_is_chosen_by_a_slider_and_drawn_but_for_the_end(self):
+        spec = attention_map.chart(maps_table(), steps_table()).to_dict()
+        [slider] = spec["params"]
+        assert slider["value"] == 100
+        assert {name: slider["bind"][name] for name in ("min", "max", "step")} == {"min": 20, "max": 100, "step": 20}
+        line = units(panels(spec)[1]["vconcat"][0], "line")[0]
+        assert [step["filter"] for step in line["transform"]] == [
+            "datum.before < training_step && training_step <= datum.step",
+            "training_step < 100",
+        ]
+        drawn = rows(spec, line)
+        assert drawn[drawn["step"] == 40].sort_values("position")["position"].tolist() == [p - 0.5 for p in range(13)]
+
+    def test_the_way_through_a_long_context_loses_no_peak(self):
+        steps = steps_table(T=1100, steps=(100,), support=(0, 555, 1099))
+        cells = attention_training.over_steps(steps)
+        assert len(cells) == 138
+        assert cells.loc[cells["weight"] == 0.1, "start"].tolist() == [0, 552, 1096]
 
     def test_command_line_leaves_a_small_file_of_a_long_context(self, tmp_path):
-        files = saved(attention_map.main, tmp_path, {"maps": maps_table(T=1100, heads=16)})
+        ways = pd.concat([steps_table(T=1100, steps=range(50, 1001, 50), size=n) for n in (20, 40, 80)])
+        files = saved(attention_map.main, tmp_path, {"maps": maps_table(T=1100, heads=16), "steps": ways})
         assert {path.name for path in files.values()} == file_names("attention_map")
-        assert files[".svg"].stat().st_size < 1_000_000
+        assert files[".svg"].stat().st_size < 2_000_000

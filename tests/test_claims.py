@@ -44,7 +44,7 @@ def runs_of(series: dict, lengths=LENGTHS, count: int = 100, success=True) -> pd
         for T in lengths
         for seed, one in enumerate(outcomes)
     ]
-    address = {"data": "standard", "training": "adam"}
+    address = {"data": "standard", "training": "paper"}
     return pd.DataFrame(rows).astype({"success_step": "Int32"}).assign(**address)
 
 

@@ -74,18 +74,18 @@ def test_defaults_are_the_paper_config():
     paper = load(ROOT / "config/config.yaml")
     assert paper.data["standard"] == Data()
     assert paper.models["transformer"] == Transformer()
-    assert paper.training["adam"] == Training(record=("attention",))
+    assert paper.training["paper"] == Training(record=("attention",))
     assert paper.experiments["and3"] == Experiment()
     assert paper.analysis == Analysis()
     assert paper.compute == Compute()
 
 
 @pytest.mark.parametrize(
-    ("name", "difference"), [("adam_full", {"success": SuccessRule(when="last")}), ("adam_baseline", {"record": ()})]
+    ("name", "difference"), [("paper_full", {"success": SuccessRule(when="last")}), ("paper_baseline", {"record": ()})]
 )
-def test_protocols_derived_from_adam_differ_in_one_value(name, difference):
+def test_protocols_derived_from_paper_differ_in_one_value(name, difference):
     training = load(ROOT / "config/config.yaml").training
-    assert training[name] == training["adam"].model_copy(update=difference)
+    assert training[name] == training["paper"].model_copy(update=difference)
 
 
 @pytest.mark.parametrize("name", ["config", "quick"])
@@ -100,7 +100,7 @@ def test_the_learning_rate_is_all_that_tuning_varies():
     paper, tuning = load(ROOT / "config/config.yaml"), load(ROOT / "config/tuning.yaml")
     for training in tuning.training.values():
         rate = {"learning_rate": training.learning_rate}
-        assert training == paper.training["adam_baseline"].model_copy(update=rate)
+        assert training == paper.training["paper_baseline"].model_copy(update=rate)
     lengths = {T for one in paper.enabled.values() for T in one.grid.T if one.function == "and"}
     assert not lengths & {T for one in tuning.enabled.values() for T in one.grid.T}
     assert {name: paper.models[name] for name in tuning.models} == tuning.models
@@ -130,7 +130,7 @@ def test_paper_grid_has_the_context_lengths_of_the_digitised_figure():
 def test_an_experiment_alone_is_enough():
     config = parse({"experiments": {"and3": {}}})
     assert config.experiments == {"and3": Experiment()}
-    assert config.training["adam"].learning_rate == 3e-3
+    assert config.training["paper"].learning_rate == 3e-3
     assert config.figures.learning_curves is None
 
 
@@ -166,14 +166,14 @@ def test_the_papers_protocol_is_the_engines_plainest():
 
 
 def test_integers_are_accepted_for_floats():
-    training = parse(valid()).training["adam"]
+    training = parse(valid()).training["paper"]
     assert (training.weight_decay, training.success.accuracy) == (0.0, 1.0)
     assert isinstance(training.weight_decay, float)
 
 
 def test_cells():
     cells = list(parse(valid()).experiments["and3"].cells())
-    assert cells == [Cell("and", "standard", "tiny", "adam", 3, T, n) for T in (8, 12) for n in (10, 20)]
+    assert cells == [Cell("and", "standard", "tiny", "paper", 3, T, n) for T in (8, 12) for n in (10, 20)]
 
 
 def test_cells_of_several_grids():
@@ -214,8 +214,8 @@ def test_wrong_value_found_elsewhere(path, value, lines):
 ADAPTIVE = {"sizes": 2}
 NOT_ADAPTIVE = [
     (
-        {"training.adam.samples": "fresh"},
-        "experiments.and3.adaptive: 'adam' draws fresh samples at every step, so n is no sample size; "
+        {"training.paper.samples": "fresh"},
+        "experiments.and3.adaptive: 'paper' draws fresh samples at every step, so n is no sample size; "
         "write adaptive: null",
     ),
     (
@@ -224,8 +224,8 @@ NOT_ADAPTIVE = [
         "write adaptive: null and a finer grid",
     ),
     (
-        {"training.adam.batch_size": 10, "experiments.and3.adaptive": {"sizes": 2, "n_min": 9}},
-        "experiments.and3.adaptive.n_min: 9 is smaller than batch_size = 10 of 'adam'; use n_min >= 10",
+        {"training.paper.batch_size": 10, "experiments.and3.adaptive": {"sizes": 2, "n_min": 9}},
+        "experiments.and3.adaptive.n_min: 9 is smaller than batch_size = 10 of 'paper'; use n_min >= 10",
     ),
     (
         {"experiments.aaa": {**valid()["experiments"]["and3"], "adaptive": ADAPTIVE}},
@@ -248,9 +248,9 @@ def test_an_experiment_that_is_off_has_no_adaptive_rounds_to_share():
 
 
 def test_fresh_samples_have_no_batch_size():
-    raw = edited(("training.adam.samples", "fresh"), ("training.adam.batch_size", 5))
+    raw = edited(("training.paper.samples", "fresh"), ("training.paper.batch_size", 5))
     complaint = "fresh samples come in batches of n; leave it out or use samples: fixed"
-    assert problems(raw) == [f"training.adam.batch_size: {complaint}"]
+    assert problems(raw) == [f"training.paper.batch_size: {complaint}"]
 
 
 def test_only_transformers_have_norms_to_bound():
@@ -265,7 +265,7 @@ def test_only_transformers_have_norms_to_bound():
 @pytest.mark.parametrize(
     ("model", "training", "problem"),
     [
-        ({"kind": "decision_tree"}, "adam", "'tiny' is fitted without training steps; write training: null"),
+        ({"kind": "decision_tree"}, "paper", "'tiny' is fitted without training steps; write training: null"),
         ({}, None, "missing; 'tiny' is trained by steps, so name a training protocol"),
         (
             {"kind": "lstm"},
@@ -299,10 +299,10 @@ def test_a_search_that_is_too_long_is_refused_before_any_job():
 def test_fresh_samples_have_no_noise():
     raw = {
         "data": {"standard": {"label_noise": 0.1}},
-        "training": {"adam": {"samples": "fresh"}},
+        "training": {"paper": {"samples": "fresh"}},
         "experiments": {"one": {}},
     }
-    complaint = "'standard' has noise, and 'adam' draws fresh samples, without it"
+    complaint = "'standard' has noise, and 'paper' draws fresh samples, without it"
     assert problems(raw) == [f"experiments.one.data: {complaint}"]
 
 
@@ -337,7 +337,7 @@ def test_no_training_protocol_is_called_none():
 )
 def test_figures_need_fitting_experiments(figure, training, problem):
     raw = edited(("figures", {figure: {"experiments": ["and3"]}}))
-    raw["training"]["adam"] |= training
+    raw["training"]["paper"] |= training
     assert problems(raw) == [f"figures.{figure}.experiments[0]: {problem}"]
 
 
@@ -346,7 +346,7 @@ def test_figures_need_fitting_experiments(figure, training, problem):
     [
         ((), None),
         (
-            ("experiments.two.training", "adam"),
+            ("experiments.two.training", "paper"),
             "experiments[0]: 'two' differs from 'and3' in nothing; change one setting",
         ),
         (
@@ -371,7 +371,7 @@ def test_figures_need_fitting_experiments(figure, training, problem):
         ),
         (("figures.sensitivity.base", "and"), "base: unknown experiment 'and'; did you mean 'and3'?"),
         (
-            ("training.adam", {"samples": "fresh", "success": {"when": "last"}}),
+            ("training.paper", {"samples": "fresh", "success": {"when": "last"}}),
             "base: 'and3' draws fresh samples at every step; use an experiment with samples: fixed",
         ),
     ],
@@ -408,7 +408,7 @@ def test_all_problems_at_once():
     raw = edited(
         ("data.standard.holdout_size", "many"),
         ("models.tiny.heads", 3),
-        ("training.adam.lerning_rate", 1e-3),
+        ("training.paper.lerning_rate", 1e-3),
         ("experiments.and3.grid.T", [8, 1.5, 2]),
         ("experiments.curves.model", "tinny"),
         ("figures.success_heatmap.experiments", ["and4"]),
@@ -418,7 +418,7 @@ def test_all_problems_at_once():
     assert problems(raw) == [
         "data.standard.holdout_size: 'many' is not an integer; write a whole number",
         "models.tiny.heads: 3 does not divide width = 16; use a divisor such as 1",
-        "training.adam.lerning_rate: unknown key; did you mean 'learning_rate'?",
+        "training.paper.lerning_rate: unknown key; did you mean 'learning_rate'?",
         "experiments.and3.grid.T[1]: 1.5 is not an integer; write a whole number",
         "experiments.and3.grid.T[2]: 2 is smaller than k = 3; use T >= 3",
         "experiments.curves.model: unknown model 'tinny'; did you mean 'tiny'?",
@@ -453,7 +453,7 @@ def test_wrong_files(tmp_path, text, problem):
 
 def test_merge_keys_may_override(tmp_path):
     path = tmp_path / "config.yaml"
-    path.write_text("training: {adam: &a {max_steps: 40}, b: {<<: *a, max_steps: 60}}\nexperiments: {x: {}}\n")
+    path.write_text("training: {paper: &a {max_steps: 40}, b: {<<: *a, max_steps: 60}}\nexperiments: {x: {}}\n")
     assert [training.max_steps for training in load(path).training.values()] == [40, 60]
 
 
@@ -488,7 +488,7 @@ LEAVES = (
             "{value}",
             "",
             "and",
-            "adam",
+            "paper",
             "full",
             "mlp",
             "sgd",

@@ -64,9 +64,9 @@ def test_a_learner_of_unknown_cost_counts_as_nothing():
 def test_what_costs_more_is_forecast_to_take_longer():
     plain = {"k": [3], "T": [200], "n": [100], "seeds": 50}
     changes = [
-        {"training": {"adam": {"max_steps": 2000}}},
-        {"training": {"adam": {"eval_every": 1}}},
-        {"training": {"adam": {"success": {"when": "last"}}}},
+        {"training": {"paper": {"max_steps": 2000}}},
+        {"training": {"paper": {"eval_every": 1}}},
+        {"training": {"paper": {"success": {"when": "last"}}}},
         {"models": {"transformer": {"width": 128}}},
         {"models": {"transformer": {"layers": 2}}},
         {"models": {"transformer": {"dropout": {"attention": 0.1}}}},

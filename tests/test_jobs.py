@@ -7,8 +7,9 @@ import sys
 import pytest
 import torch
 
-from pipeline.config import Dropout, Lstm, Mlp, NormBound, Section, Training, Transformer
+from pipeline.config import Dropout, Lstm, Mlp, NormBound, Section, Success, Training, Transformer
 from pipeline.datasets import read_training_sets, write_holdout
+from pipeline.jobs.attention_steps import STEPS_KEPT, attention_steps
 from pipeline.jobs.dataset import draw_block
 from pipeline.jobs.train import choose_device, train_block
 from pipeline.sampling import draw_holdout
@@ -72,6 +73,30 @@ def test_a_run_file_has_the_supports_and_what_is_recorded(folder):
     assert weights[:, sets[0].support].sum(1) == pytest.approx(results.loc[0, "head_support_mass"], rel=1e-5)
     assert results.loc[1:, "attention_map"].isna().all()
     assert plain["support_mass"].isna().all()
+
+
+@pytest.mark.parametrize("when", ["any", "last"])
+def test_the_attention_on_the_way_ends_as_that_of_the_run_file(folder, when):
+    training = TRAINING.model_copy(update={"record": ("attention", "progress"), "success": Success(when=when)})
+    run = trained(folder, "0-5", "block", training=training).loc[0]
+    told = {"experiment": "main"} | SPEC | {"training": training.model_dump(mode="json")}
+    steps = attention_steps(told, folder / "block-data.parquet", folder / "holdout.parquet")
+    assert steps["step"].unique().tolist() == run["curve_steps"].tolist()
+    end = steps[steps["step"] == run["steps"]]
+    assert end["weight"].to_numpy() == pytest.approx(run["attention_map"].reshape(4, 12).mean(0), abs=1e-6)
+    masses = steps[steps["in_support"]].groupby("step")["weight"].sum()
+    assert masses.tolist() == pytest.approx(run["curve_support_mass"].tolist(), abs=1e-6)
+    assert steps.loc[steps["in_support"], "position"].unique().tolist() == run["support"].tolist()
+
+
+def test_of_a_long_way_some_evaluations_are_kept_and_of_a_diverging_one_those_before(folder):
+    training = Training(max_steps=300, eval_every=5, record=("attention",), success=Success(when="last"))
+    trained(folder, "0-1", "block", training=training)
+    told, paths = {"experiment": "main"} | SPEC, (folder / "block-data.parquet", folder / "holdout.parquet")
+    kept = attention_steps(told | {"training": training.model_dump(mode="json")}, *paths)["step"].unique()
+    assert (len(kept), kept[0], kept[-1]) == (STEPS_KEPT, 5, 300)
+    diverging = training.model_copy(update={"learning_rate": 1e30}).model_dump(mode="json")
+    assert attention_steps(told | {"training": diverging}, *paths)["weight"].notna().all()
 
 
 def test_a_repeated_block_is_the_same_to_the_bit(folder):

@@ -84,6 +84,7 @@ def results(tmp_path_factory):
     (folder / "benchmarks/train").mkdir(parents=True)
     (folder / "benchmarks/train/a.tsv").write_text("s\tmax_rss\n90.0\t200.5\n")
     (folder / "benchmarks/train/b.tsv").write_text("s\tmax_rss\n30.5\t-\n")
+    (folder / "benchmarks/basin.tsv").write_text("s\tmax_rss\n7.2\t-\n")
     (folder / "claims.json").write_text(json.dumps({"claims": [CLAIM]}))
     make(folder, "--claims", str(folder / "claims.json"))
     return folder
@@ -110,7 +111,8 @@ def test_the_claim_and_how_all_was_made(html):
     assert "<td>0.7123</td><td>[0.6, –]" in html
     assert "snakemake --cores all --configfile config/x.yaml" in html
     assert "note: a &amp; b" in html
-    assert '<th scope="row">train</th><td>2</td><td>2 min</td><td>200.5</td>' in html
+    assert '<th scope="row">train</th><td>2</td><td>2 min</td></tr>' in html
+    assert '<th scope="row">basin</th><td>1</td><td>7 s</td></tr>' in html
 
 
 def test_tables_are_within_whole(results, html):

@@ -21,7 +21,7 @@ def chart() -> alt.Chart:
 def made(folder, figure: alt.TopLevelMixin, template: str) -> tuple[float, str, bytes]:
     """The size of the labels, the SVG and the PDF."""
     style.save(figure, folder / "drawn", "figure")
-    size = render(folder / "drawn/figure.html", TEMPLATES[template], folder)
+    size = render(folder / "drawn/figure.vl.json", TEMPLATES[template], folder)
     return size, (folder / "figure.svg").read_text(), (folder / "figure.pdf").read_bytes()
 
 
@@ -57,7 +57,7 @@ def test_the_data_of_a_figure_are_in_csv(tmp_path):
 def test_text_is_drawn_whatever_fonts_the_machine_has(tmp_path):
     unknown = Template(3.25, 6.75, "No Such Family, serif")
     style.save(chart(), tmp_path / "drawn", "figure")
-    render(tmp_path / "drawn/figure.html", unknown, tmp_path)
+    render(tmp_path / "drawn/figure.vl.json", unknown, tmp_path)
     assert b"/FontDescriptor" in (tmp_path / "figure.pdf").read_bytes()
     assert all(template.font.endswith(", serif") for template in TEMPLATES.values())
 

@@ -8,9 +8,9 @@ from pipeline.results import SCHEMA
 from pipeline.runs import attention, attention_maps, learning_curves, progress, runs_table
 from pipeline.storage import read_table, write_frame, write_table
 
-CELL = {"function": "and", "data": "standard", "model": "transformer", "training": "adam", "k": 3, "T": 10}
+CELL = {"function": "and", "data": "standard", "model": "transformer", "training": "paper", "k": 3, "T": 10}
 GRID = {"k": [3], "T": [10], "n": [20, 30], "seeds": 2}
-LEARNING = {"function": "and", "data": "standard", "model": "transformer", "training": "adam"}
+LEARNING = {"function": "and", "data": "standard", "model": "transformer", "training": "paper"}
 EXPERIMENT = {**LEARNING, "grid": GRID, "more_grids": [], "adaptive": None}
 
 
@@ -48,7 +48,7 @@ def test_a_run_stands_in_every_experiment_it_belongs_to(files):
     table = runs_table(files, {"main": EXPERIMENT, "part": smaller})
     keys = list(table[["experiment", "n", "seed"]].itertuples(index=False, name=None))
     assert keys == [("main", 20, 0), ("main", 20, 1), ("main", 30, 0), ("main", 30, 1), ("part", 20, 0)]
-    assert set(table["training"]) == {"adam"}
+    assert set(table["training"]) == {"paper"}
     assert table["success"].tolist() == [True, False, True, True, True]
     assert table["success_step"].tolist() == [40, pd.NA, 40, 40, 40]
     contract = "experiment function model k T n seed success success_step best_holdout_accuracy train_loss steps status"

@@ -8,6 +8,7 @@ from charts import look, marks, rows, saved
 from pipeline.config import Data, Experiment, Lstm, Mlp, Training, Transformer
 from pipeline.config.factors import Factor, factors
 from pipeline.figures import sensitivity as figure
+from pipeline.figures import style
 from pipeline.statistics.sensitivity import sensitivity
 
 DATA = {"standard": Data(), "first_draw": Data(reject_ambiguous=False)}
@@ -20,7 +21,7 @@ MODELS = {
     "lstm": Lstm(kind="lstm"),
 }
 TRAINING = {
-    "adam": Training(),
+    "paper": Training(),
     "slow": Training(learning_rate=1e-3),
     "batch": Training(batch_size=10),
     "strict": Training.model_validate({"success": {"when": "last"}}),
@@ -55,7 +56,7 @@ def test_factors_are_the_settings_that_differ(variant, base, found):
 
 
 def _named(names: dict) -> dict:
-    return {"data": "standard", "model": "transformer", "training": "adam"} | names
+    return {"data": "standard", "model": "transformer", "training": "paper"} | names
 
 
 def tables(sizes: dict[str, dict[int, tuple]], grid=(10, 200)) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -177,6 +178,15 @@ def test_where_the_base_is_censored_nothing_is_drawn_and_the_subtitle_says_so(ta
     assert spec["title"]["subtitle"][0] == "Base: n = 40.0 at T = 100, beyond the grid at T = 500."
     assert look(marks(spec, "point")[0]["encoding"]["shape"]) == {"T = 100": "circle", "T = 500": "square"}
     saved(figure.main, tmp_path, {"sensitivity": unknown.assign(experiment="main")})
+
+
+def test_the_papers_points_stand_above_and_their_lines_go_down(table):
+    paper = pd.DataFrame({"context_length": [100, 300], "critical_sample_size": [50.0, 70.0]})
+    paper = paper.assign(bar_low=[48.0, 60.0], bar_high=[60.0, 80.0])
+    spec = figure.chart(table, paper).to_dict()
+    assert marks(spec, "rect")[0]["encoding"]["y"]["scale"]["domain"][0] == "the paper's points, digitised"
+    [line] = [rows(spec, one) for one in marks(spec, "rule") if one["mark"].get("color") == style.PAPER]
+    assert line[["T", "ratio", "ratio_low", "ratio_high"]].values.tolist() == [[100, 1.25, 1.2, 1.5]]
 
 
 def test_refuses_nothing(table):

@@ -23,6 +23,7 @@ RULES = {rule for edge in EDGES for rule in edge}
 FIGURES = {rule for rule in RULES if rule.startswith("figure_")}
 GATHERED = {"runs_table", "learning_curves_table", "progress_table", "attention_table", "attention_maps_table"}
 CONFIG_FILE = "save_config"
+PAGED = FIGURES | {"claims", CONFIG_FILE}  # what the rule page shows, whose arrows the graph leaves out
 
 
 def followed(rules: set[str]) -> set[str]:
@@ -31,7 +32,7 @@ def followed(rules: set[str]) -> set[str]:
     while new:
         found |= new
         new = {after for before, after in EDGES if before in new} - found - TRAINING
-    return found
+    return found | ({"page"} if found & PAGED else set())
 
 
 BLOCK = "results/runs/small/and/tiny/short/k3/T8/n40/seeds0-1.parquet"
@@ -143,7 +144,8 @@ NEW_EXPERIMENT["grid"] = {"k": [3], "T": [10], "n": [20], "seeds": 2}
 THEORY = {"head_norms": 1, "basin": 1}
 AFTER_THEORY = {"capacity", "figure_basin", "figure_representation"}
 ROUNDS = {"design": 2, "train_adaptive": 4}
-ONE_LAYER, ALL_TRAINED, ALL_FITTED = {"train": 30} | ROUNDS | THEORY, {"train": 33} | ROUNDS | THEORY, {"fit": 7}
+MAPPED = {"attention_steps": 1}
+ONE_LAYER, ALL_TRAINED = ({"train": trained} | MAPPED | ROUNDS | THEORY for trained in (30, 33))
 ROWS = [
     Row("a figure's file", "that figure, and the page", adding("figures/learners.py"), {}, {"figure_learners"}),
     Row("a figure's caption, its module's docstring", "the page", captioned, {}, {"page"}),
@@ -189,7 +191,7 @@ ROWS = [
         "training: what a run records",
         "training of the experiments that record anything, the theory's trainings, and what follows",
         adding("engine/recording.py"),
-        {"train": 4} | THEORY,
+        {"train": 4} | MAPPED | THEORY,
         GATHERED - {"learning_curves_table"} | AFTER_THEORY,
     ),
     Row(

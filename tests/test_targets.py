@@ -18,7 +18,7 @@ def config(**experiments: dict) -> Config:
 
 
 def files(made: Config, *names: str) -> list[str]:
-    prefix = "standard/and/transformer/adam/3/"
+    prefix = "standard/and/transformer/paper/3/"
     found = targets.run_files(made, [made.experiments[name] for name in names], PATTERN)
     return [path.removeprefix(prefix) for path in found]
 
@@ -96,7 +96,7 @@ def test_figures_that_are_left_out_need_nothing(drawn):
     assert targets.figure_files(made, "f") == [
         f"f/critical_sample_size.{kind}" for kind in ("svg", "png", "html") if drawn
     ]
-    assert targets.paper_points(made, Path("/root")) == (["/root/points.csv"] if drawn else [])
+    assert targets.paper_points(made, Path("/root"), "critical_sample_size") == (["/root/points.csv"] if drawn else [])
 
 
 ADAPTIVE = "{T}/{round}/{size}"
@@ -154,3 +154,20 @@ def test_the_command_that_rebuilds_names_files_from_the_projects_folder():
     root = Path("/project")
     command = targets.rebuild_command([root / "config/a.yaml", Path("/other/b c.yaml")], root)
     assert command == "snakemake --cores all --configfile config/a.yaml '/other/b c.yaml'"
+
+
+def test_the_runs_whose_attention_is_followed_have_the_block_with_the_first_seed():
+    grids = {"one": {"T": [5], "n": [20, 30], "seeds": 25}, "two": {"T": [6], "n": [20], "seeds": 1}}
+    made = config(**grids).model_dump(mode="json", exclude_defaults=True)
+    made["training"] = {"recording": {"record": ["attention"]}}
+    for experiment in made["experiments"].values():
+        experiment["training"] = "recording"
+    made = parse(made | {"figures": {"attention_map": {"experiments": ["two", "one"]}}})
+    present = {cell: [range(10, 30), range(4)] for cell in made.experiments["one"].cells()}
+    inputs = targets.attention_steps_inputs(made, "{data}/{T}/{n}/{seeds}", "{data}/{T}", present)
+    assert inputs["datasets"] == ["standard/6/20/0-0", "standard/5/20/0-3", "standard/5/30/0-3"]
+    assert inputs["holdouts"] == ["standard/6", "standard/5", "standard/5"]
+    told = json.loads(targets.attention_steps_spec(made))["cells"]
+    assert [(one["experiment"], one["cell"]["n"]) for one in told] == [("two", 20), ("one", 20), ("one", 30)]
+    assert told[0]["training"]["record"] == ["attention"]
+    assert len(targets.attention_steps_code(made)) == 1

@@ -29,13 +29,13 @@ CELL = Address("and", 2, 20, 60)
 CONFIG = parse(
     {
         "models": {"tiny": {"kind": "transformer", "width": 16, "heads": 4, "mlp_width": 16}},
-        "training": {"adam": {"learning_rate": 0.01, "max_steps": 120}},
+        "training": {"paper": {"learning_rate": 0.01, "max_steps": 120}},
         "experiments": {"and2": {"model": "tiny", "grid": {"k": [2], "T": [20], "n": [60], "seeds": 1}}},
     }
 )
 SPEC = {
     "model": CONFIG.models["tiny"].model_dump(mode="json"),
-    "training": CONFIG.training["adam"].model_dump(mode="json"),
+    "training": CONFIG.training["paper"].model_dump(mode="json"),
 }
 
 

@@ -63,7 +63,7 @@ def config(path: str = "", value: object = None, **others: dict) -> Config:
 def test_a_mistake_is_named_with_its_place_and_mend(path, value, problem):
     others = {
         "models": {"transformer": {"kind": "transformer"}, "mlp": {"kind": "mlp"}},
-        "training": {"adam": {}, "online": {"samples": "fresh"}, "batches": {"batch_size": 20}},
+        "training": {"paper": {}, "online": {"samples": "fresh"}, "batches": {"batch_size": 20}},
     }
     with pytest.raises(ConfigError) as error:
         config(path, value, **others)

@@ -19,7 +19,7 @@ def write(folder, name, statuses, **address):
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = [{"seed": seed, "status": status, "success": status == "succeeded"} for seed, status in enumerate(statuses)]
-    parts = {"function": "and", "data": "standard", "model": "transformer", "training": "adam", "k": 3, "n": 40}
+    parts = {"function": "and", "data": "standard", "model": "transformer", "training": "paper", "k": 3, "n": 40}
     pd.DataFrame(rows).assign(**parts, **address).to_parquet(path)
 
 
@@ -62,7 +62,7 @@ def test_the_figure_is_drawn_from_what_is_there(tmp_path):
     costs, run = job_costs(made), Run(tmp_path)
     assert not watch.draw(made, run, tmp_path / "watch.svg")
     name = RUN_FILE.format(
-        function="and", data="standard", model="transformer", training="adam", k=3, T=10, n=40, seeds="0-1"
+        function="and", data="standard", model="transformer", training="paper", k=3, T=10, n=40, seeds="0-1"
     )
     assert name in costs
     write(tmp_path, name, ["succeeded", "failed"], T=10)

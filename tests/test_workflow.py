@@ -33,6 +33,7 @@ CONTRACTS = {
     " asymptote contexts T_min T_max runs reason",
     "attention": "experiment function model k T n seed success support_mass support_recovered",
     "attention_maps": "experiment function model k T n seed head position weight in_support",
+    "attention_steps": "experiment function model k T n seed step position weight in_support",
     "sensitivity": "experiment factor value base_value T ratio ratio_low ratio_high censored",
     "transitions": "experiment function model k T n runs reached median ci_low ci_high censored",
     "transition_fits": "experiment function model k exponent exponent_low exponent_high runs censored_runs",

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 # Rules whose jobs train or fit, and with them those that prepare for it; all others only look at what these make.
-LEARNING = frozenset({"train", "train_adaptive", "fit", "head_norms", "basin"})
+LEARNING = frozenset({"train", "train_adaptive", "fit", "attention_steps", "head_norms", "basin"})
 TRAINING = LEARNING | {"holdout", "dataset", "design"}
 
 

@@ -1,8 +1,8 @@
 """Where the time of a finished workflow went: ``python -m pipeline.profiling config/quick.yaml``.
 
 Of every job, Snakemake's records say when it began and ended, and the log of a job of training or fitting how long it
-did just that. Seconds are those of a core: a second in which two cores have no job counts twice, and so does each
-of a dry run, which stands for the start and the DAG of the run.
+did just that. Seconds are those of a core: a second in which two cores have no job counts twice, and so does each of a
+dry run, which stands for the start and the DAG of the run.
 """
 
 import argparse

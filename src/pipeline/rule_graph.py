@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs/rule-graph.md"
 COMMAND = "python -m pipeline.rule_graph"
-TARGET = "all"  # wants nearly everything; without its arrows the graph can be read
+TARGETS = {"all", "page"}  # want nearly everything; without their arrows the graph can be read
 
 _NODE = re.compile(r"^\s*(id\d+)\[(\w+)\]$", re.MULTILINE)
 _EDGE = re.compile(r"^\s*(id\d+) --> (id\d+)$", re.MULTILINE)
@@ -22,8 +22,10 @@ TEXT = """\
 
 # The rules
 
-An arrow goes from a rule to one that needs what it makes. The page of results and the printed summary are ends: what
-`snakemake` is asked for. The rules themselves are in `workflow/rules/`, in the order in which they run.
+An arrow goes from a rule to one that needs what it makes. Figures and the printed summary are ends: what `snakemake`
+is asked for. An arrow to one of them is left out where a longer way leads there too. So is the rule `page`, which needs
+all figures and the tables that they read, the claims and `save_config`. The rules themselves are in `workflow/rules/`,
+in the order in which they run.
 
 ```mermaid
 {graph}
@@ -35,10 +37,25 @@ def page() -> str:
     """The page's text."""
     drawn = _snakemake()
     names = dict(_NODE.findall(drawn))
-    edges = sorted((names[one], names[other]) for one, other in _EDGE.findall(drawn) if names[other] != TARGET)
-    lines = ["flowchart LR", *(f"  {one} --> {other}" for one, other in edges)]
-    lonely = sorted(set(names.values()) - {name for edge in edges for name in edge} - {TARGET})
+    edges = {(names[one], names[other]) for one, other in _EDGE.findall(drawn) if names[other] not in TARGETS}
+    lines = ["flowchart LR", *(f"  {one} --> {other}" for one, other in sorted(_without_shortcuts(edges)))]
+    lonely = sorted(set(names.values()) - {name for edge in edges for name in edge} - TARGETS)
     return TEXT.format(command=COMMAND, graph="\n".join([*lines, *(f"  {name}" for name in lonely)]))
+
+
+def _without_shortcuts(edges: set[tuple[str, str]]) -> set[tuple[str, str]]:
+    """The arrows without those to a rule that nothing needs, where a longer way leads there from the same rule."""
+    needed = {one for one, _ in edges}
+    return {(one, end) for one, end in edges if end in needed or not _leads(edges - {(one, end)}, one, end)}
+
+
+def _leads(edges: set[tuple[str, str]], start: str, end: str) -> bool:
+    """Whether a way leads from one rule to another."""
+    reached, new = set(), {start}
+    while new:
+        reached |= new
+        new = {other for one, other in edges if one in new} - reached
+    return end in reached
 
 
 def _snakemake() -> str:

@@ -191,6 +191,40 @@ def experiments_spec(experiments: Mapping[str, Experiment]) -> str:
     )
 
 
+def attention_steps_inputs(
+    config: Config, dataset: str, holdout: str, present: Mapping[Cell, list[range]]
+) -> dict[str, list[str]]:
+    """The data of the cells of the figure attention_map: the block of each with its first seed, and its holdout.
+
+    Args:
+        config: the config.
+        dataset: the path of a block of training sets, with its wildcards.
+        holdout: that of a cell's holdout.
+        present: the blocks of runs that there are result files of.
+    """
+    cells, blocks = [cell for _, cell in _mapped_cells(config)], config.seed_blocks(present)
+    return {
+        "datasets": [dataset.format(**cell._asdict(), seeds=block_name(min(blocks[cell], key=min))) for cell in cells],
+        "holdouts": [holdout.format(**cell._asdict()) for cell in cells],
+    }
+
+
+def attention_steps_spec(config: Config) -> str:
+    """The specification of the job that follows the attention of the runs in the figure attention_map."""
+    settings = [{"experiment": name, **json.loads(training_spec(config, one))} for name, one in _mapped_cells(config)]
+    return json.dumps({"cells": settings})
+
+
+def attention_steps_code(config: Config) -> list[str]:
+    """The fingerprints of the code that this job comes to, of each kind of training."""
+    return sorted({training_code(config, cell, "attention_steps") for _, cell in _mapped_cells(config)})
+
+
+def _mapped_cells(config: Config) -> list[tuple[str, Cell]]:
+    """The cells of the figure attention_map with their experiments, but for those of adaptive rounds."""
+    return [(name, cell) for name, one in shown(config, "attention_map").items() for cell in one.cells()]
+
+
 def noise_spec(config: Config) -> str:
     """The specification of the figure of noise: the rates of each experiment that it shows."""
     protocols = {name: config.data[experiment.data] for name, experiment in shown(config, "noise").items()}
@@ -281,10 +315,10 @@ def figure_files(config: Config, folder: str) -> list[str]:
     return [f"{folder}/{name}.{suffix}" for name in drawn(config) for suffix in ("svg", "png", "html")]
 
 
-def paper_points(config: Config, root: Path) -> list[str]:
-    """The file with the paper's points, as a list of one, or an empty list if the main figure does not show them."""
-    figure = config.figures.critical_sample_size
-    return [str(root / figure.paper_points)] if figure and figure.paper_points else []
+def paper_points(config: Config, root: Path, name: str) -> list[str]:
+    """The file with the paper's points, as a list of one, or an empty list if a figure does not show them."""
+    path = getattr(getattr(config.figures, name), "paper_points", None)
+    return [str(root / path)] if path else []
 
 
 def claims_spec(config: Config, claims: Mapping[str, Claim], run_file: str, root: Path) -> str:

@@ -1,4 +1,4 @@
-# Requires: the results of all blocks of runs.
+# Requires: the results of all blocks of runs, and the data of the runs whose attention is followed through training.
 # Yields: the tables under results/tables.
 
 
@@ -74,6 +74,27 @@ use rule learning_curves_table as attention_maps_table with:
         table="attention_maps",
         spec=targets.experiments_spec(targets.shown(CONFIG, "attention_map")),
         code=fingerprint("pipeline.jobs.tabulate"),
+
+
+rule attention_steps:
+    input:
+        **targets.attention_steps_inputs(
+            CONFIG, rules.dataset.output[0], rules.holdout.output[0], PRESENT
+        ),
+    output:
+        "results/tables/attention_steps.parquet",
+    log:
+        "results/logs/attention_steps.log",
+    benchmark:
+        "results/benchmarks/attention_steps.tsv"
+    conda:
+        "../../environment.yml"
+    params:
+        spec=targets.attention_steps_spec(CONFIG),
+        code=targets.attention_steps_code(CONFIG),
+    shell:
+        "python -m pipeline.jobs attention_steps --spec {params.spec:q} --datasets {input.datasets}"
+        " --holdouts {input.holdouts} --output {output} --log {log}"
 
 
 rule success_rates:

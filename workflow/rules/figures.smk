@@ -2,7 +2,10 @@
 # Yields: the figures that the config asks for, as SVG, PNG, self-contained HTML and Vega-Lite specification, and the
 # printed summary.
 
-PAPER_POINTS = targets.paper_points(CONFIG, Path(workflow.basedir))
+PAPER_POINTS = {
+    figure: targets.paper_points(CONFIG, Path(workflow.basedir), figure)
+    for figure in ("critical_sample_size", "sensitivity")
+}
 SIZES = {
     "critical": rules.critical_sample_size.output[0],
     "rates": rules.success_rates.output[0],
@@ -30,7 +33,10 @@ FIGURE_TABLES = {
         "attention": rules.attention_table.output[0],
         "critical": rules.critical_sample_size.output[0],
     },
-    "attention_map": {"maps": rules.attention_maps_table.output[0]},
+    "attention_map": {
+        "maps": rules.attention_maps_table.output[0],
+        "steps": rules.attention_steps.output[0],
+    },
     "transitions": {
         "runs": rules.runs_table.output[0],
         "transitions": rules.transitions.output[0],
@@ -41,9 +47,11 @@ FIGURE_TABLES = {
 
 # What some of them take beside the tables.
 FIGURE_OPTIONS = {
-    "critical_sample_size": " ".join(
-        f"--paper {shlex.quote(path)}" for path in PAPER_POINTS
-    ),
+    **{
+        figure: f"--paper {shlex.quote(path)}"
+        for figure, paths in PAPER_POINTS.items()
+        for path in paths
+    },
     "noise": f"--spec {shlex.quote(targets.noise_spec(CONFIG))}",
     "attention": f"--confidence {CONFIG.analysis.confidence}",
 }
@@ -63,7 +71,7 @@ for figure, tables in FIGURE_TABLES.items():
             f"figure_{figure}"
         input:
             **tables,
-            paper=PAPER_POINTS if figure == "critical_sample_size" else [],
+            paper=PAPER_POINTS.get(figure, []),
         output:
             multiext(f"results/figures/{figure}", ".png", ".html", ".vl.json"),
             svg=report(

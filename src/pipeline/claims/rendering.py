@@ -31,16 +31,18 @@ def _section(entry: Entry) -> Iterator[str]:
     if entry["numbers"]:
         yield from ("", "| number | value | interval |", "|---|---|---|")
     for one in entry["numbers"]:
-        yield f"| {one['name']} | {_text(one['value'], 'not known')} | {_interval(one['low'], one['high'])} |"
+        yield f"| {one['name']} | {text(one['value'], 'not known')} | {interval(one['low'], one['high'])} |"
 
 
 def _list(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
 
-def _interval(low: float | None, high: float | None) -> str:
-    return "" if low is None and high is None else f"[{_text(low, 'open')}, {_text(high, 'open')}]"
+def interval(low: float | None, high: float | None) -> str:
+    """An interval in brackets; nothing, if both ends are open."""
+    return "" if low is None and high is None else f"[{text(low, 'open')}, {text(high, 'open')}]"
 
 
-def _text(number: float | None, missing: str) -> str:
+def text(number: float | None, missing: str) -> str:
+    """Four digits of a number, or what stands for one that is missing."""
     return missing if number is None else f"{number:.4g}"

@@ -76,7 +76,7 @@ class Experiment(Section):
     data: Annotated[str, name_of("data")] = Field("standard", description="Name of a data protocol.")
     model: Annotated[str, name_of("model")] = Field("transformer", description="Name of a model.")
     training: Annotated[str, name_of("training")] | None = Field(
-        "adam", description="Name of a training protocol; null for a learner that is fitted without training steps."
+        "paper", description="Name of a training protocol; null for a learner that is fitted without training steps."
     )
     grid: Grid = Field(Grid(), description="The cells.")
     more_grids: Annotated[tuple[Grid, ...], Field(strict=False)] = Field(

@@ -28,8 +28,8 @@ def _inside(path: str) -> str:
     return path
 
 
-class CriticalSampleSizeFigure(SampleSizeFigure):
-    """Critical sample size against T."""
+class PaperFigure(SampleSizeFigure):
+    """A figure of critical sample sizes that can show the paper's beside them."""
 
     paper_points: Annotated[str, AfterValidator(_inside)] | None = Field(
         None, description="CSV file with the paper's digitised points, relative to the project's folder; null: none."
@@ -54,7 +54,7 @@ class ProgressFigure(OnlineFigure):
     needs = ("fresh_samples", "progress")
 
 
-class SensitivityFigure(SampleSizeFigure):
+class SensitivityFigure(PaperFigure):
     """Critical sample sizes of variants of one setting."""
 
     needs = ("fixed_samples", "one_k")
@@ -82,7 +82,7 @@ class AttentionMapFigure(Figure):
 class Figures(Section):
     """The figures; one that is left out or null, or whose experiments are all off, is not drawn."""
 
-    critical_sample_size: CriticalSampleSizeFigure | None = Field(
+    critical_sample_size: PaperFigure | None = Field(
         None, description="Critical sample size against T, beside the paper's."
     )
     laws: SampleSizeFigure | None = Field(

@@ -48,7 +48,7 @@ class Config(Section):
     data: dict[Name, Data] = Field({"standard": Data()}, min_length=1, description="Data protocols by name.")
     models: dict[Name, Model] = Field({"transformer": Transformer()}, min_length=1, description="Learners by name.")
     training: dict[Name, Training] = Field(
-        {"adam": Training()}, min_length=1, description="Training protocols by name."
+        {"paper": Training()}, min_length=1, description="Training protocols by name."
     )
     experiments: dict[Name, Experiment] = Field(min_length=1, description="Experiments by name.")
     theory: Theory | None = Field(None, description="The paper's theorem as experiments; null: off.")

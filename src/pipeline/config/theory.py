@@ -72,7 +72,7 @@ class _Trained(Section):
     data: Annotated[str, name_of("data")] = Field("standard", description="Name of a data protocol.")
     model: Annotated[str, name_of("model")] = Field("transformer", description="Name of a one-layer Transformer.")
     training: Annotated[str, name_of("training")] = Field(
-        "adam", description="Name of a training protocol on fixed samples."
+        "paper", description="Name of a training protocol on fixed samples."
     )
     seeds: Count = Field(10, description="Number of runs of each cell.")
 

@@ -1,9 +1,11 @@
 """Attention of single runs, position by position.
 
-Question: Where does the [CLS] token look when a run ends?
+Question: Where does the [CLS] token look when a run ends, and on the way there?
 
-The mean attention weight on every position over the holdout: above the mean of the heads, with the support marked,
-below every head, that with most mass on the support at the top.
+The mean attention weight on every position over the holdout. Above, the mean of the heads when the run ends, with the
+support marked; in the middle, that mean over training, from the first step down to the last; below, every head at the
+end, that with most mass on the support at the top. Choose a training step to see its weights as a blue line beside
+those of the end.
 """
 
 from collections.abc import Sequence
@@ -12,30 +14,32 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from pipeline.figures import style
+from pipeline.figures import attention_training, style
+from pipeline.figures.attention_training import BACKGROUND, bin_width, binned
 from pipeline.figures.style import SERIES
 
 LENGTHS_SHOWN, SIZES_SHOWN = 2, 3
-BINS = 150  # columns of a heat map: more would be narrower than the eye resolves and fill the file
 STRIP_HEIGHT, HEAD_HEIGHT, MIN_HEIGHT = 70, 9, 40
 LABEL_WIDTH = 45  # pixels that the label of a position takes
-BACKGROUND = alt.ViewBackground(fill="#440154")  # viridis' darkest, which shows through the seams of narrow cells
 
 _CELL = [*SERIES, "T"]
 
 
-def chart(maps: pd.DataFrame) -> alt.VConcatChart:
+def chart(maps: pd.DataFrame, steps: pd.DataFrame) -> alt.VConcatChart:
     """Draws the mean attention weight on every position: a block for each experiment, function, model, k and T.
 
     Of each series the smallest and the largest T are shown. A block has a panel for each of at most ``SIZES_SHOWN``
     sample sizes, evenly chosen, with one run each, that of the smallest seed. A panel shows the mean over the heads as
     a strip, the support marked with its positions, above a heat map of the heads, of which the one with most mass on
-    the support comes first. With more than ``BINS`` positions, a column of the heat map covers several and shows the
-    largest of their weights, so that no position is lost.
+    the support comes first; between them, the mean over training, if ``steps`` has the run. The parameter
+    ``training_step`` is the step whose weights a reader sees as a line in the strip; at the end there is none. With
+    more than ``attention_training.BINS`` positions, a column of the heat maps covers several and shows the largest of
+    their weights, so that no position is lost.
 
     Args:
         maps: experiment, function, model, k, T, n, seed, success, head, position, weight (the mean over the holdout)
             and in_support.
+        steps: experiment, function, model, k, T, n, seed, step, position and weight (the mean of the heads).
 
     Raises:
         ValueError: ``maps`` is empty.
@@ -47,37 +51,51 @@ def chart(maps: pd.DataFrame) -> alt.VConcatChart:
     for cell, own in groups:
         experiment, function, model, k, T = cell
         name = f"Attention of [CLS], {style.task_label(function, k)}, T = {T}, {model}"
-        title = alt.Title(name if len(groups) == 1 else f"{name}, {experiment}", subtitle=_note(T))
-        blocks.append(_block(own).properties(title=title))
-    return alt.vconcat(*blocks).resolve_scale(color="independent")
+        ways = style.rows_of(steps, _CELL, cell)
+        note = _note(T, len(ways) > 0)
+        title = alt.Title(name if len(groups) == 1 else f"{name}, {experiment}", subtitle=note)
+        blocks.append(_block(own, ways).properties(title=title))
+    whole = alt.vconcat(*blocks).resolve_scale(color="independent")
+    return whole.properties(params=[attention_training.slider(steps).param]) if len(steps) else whole
 
 
-def _note(T: int) -> list[str]:
-    """How to read a block."""
-    width = _bin_width(T)
-    binned = f"; a cell shows the largest of {width} positions" if width > 1 else ""
+def _note(T: int, followed: bool) -> list[str]:
+    """How to read a block, whose runs may be followed through training."""
+    width = bin_width(T)
+    columns = f" A cell shows the largest of {width} positions." if width > 1 else ""
     return [
-        "Above: mean of the heads; triangles and numbers: the support.",
-        f"Below: every head, that with most mass on the support at the top{binned}.",
+        "Above: mean of the heads at the end; triangles and numbers: the support.",
+        *(["In the middle: that mean over training, in colours that go as far as the axis above."] * followed),
+        f"Below: every head, that with most mass on the support at the top.{columns}",
     ]
 
 
-def _bin_width(T: int) -> int:
-    return -(-T // BINS)
-
-
-def _block(maps: pd.DataFrame) -> alt.VConcatChart:
+def _block(maps: pd.DataFrame, steps: pd.DataFrame) -> alt.VConcatChart:
     """The panels of one cell; the weights have the same colours and the strips the same axis in all of them."""
     sizes = style.evenly(maps["n"], SIZES_SHOWN)
     first = maps["seed"] == maps.groupby("n")["seed"].transform("min")
     runs = [maps[first & (maps["n"] == n)] for n in sizes]
     means = [run.groupby(["position", "in_support"], as_index=False)["weight"].mean() for run in runs]
-    largest = max(run["weight"].max() for run in runs), max(mean["weight"].max() for mean in means)
-    panels = []
-    for run, mean in zip(runs, means, strict=True):
-        panel = alt.vconcat(_strip(mean, largest[1]), _heat_map(run, largest[0]), spacing=4)
-        panels.append(panel.properties(title=alt.Title(_words(run, mean), fontSize=15, offset=4)))
+    seeds = [run["seed"].iloc[0] for run in runs]
+    ways = [steps[(steps["n"] == n) & (steps["seed"] == seed)] for n, seed in zip(sizes, seeds, strict=True)]
+    brightest = max(run["weight"].max() for run in runs)
+    highest = max(table["weight"].max() for table in (*means, *ways) if len(table))
+    panels = [
+        _panel(run, mean, attention_training.over_steps(way), brightest, highest, run is runs[-1])
+        for run, mean, way in zip(runs, means, ways, strict=True)
+    ]
     return alt.vconcat(*panels, spacing=26)
+
+
+def _panel(
+    run: pd.DataFrame, mean: pd.DataFrame, way: pd.DataFrame, brightest: float, highest: float, last: bool
+) -> alt.VConcatChart:
+    """The strip, the training if there is any of it, and the heads of one run; the last panel has the legend."""
+    x = _x(len(mean), axis=None)
+    training = [attention_training.heat_map(way, x, highest, style.WIDTH)] if len(way) else []
+    panel = alt.vconcat(_strip(mean, way, highest), *training, _heads(run, brightest, last), spacing=4)
+    panel = panel.resolve_scale(color="independent")
+    return panel.properties(title=alt.Title(_words(run, mean), fontSize=15, offset=4))
 
 
 def _words(run: pd.DataFrame, mean: pd.DataFrame) -> str:
@@ -94,8 +112,8 @@ def _x(positions: int, **options) -> alt.X:
     return alt.X("position:Q", scale=domain, **options)
 
 
-def _strip(mean: pd.DataFrame, largest: float) -> alt.LayerChart:
-    """The mean weights of the heads, exact at every position."""
+def _strip(mean: pd.DataFrame, way: pd.DataFrame, largest: float) -> alt.LayerChart:
+    """The mean weights of the heads, exact at every position, and those at the step that a reader chose."""
     x = _x(len(mean), axis=None)
     y = alt.Y(
         "weight:Q",
@@ -103,9 +121,9 @@ def _strip(mean: pd.DataFrame, largest: float) -> alt.LayerChart:
         scale=alt.Scale(domain=[0, largest], nice=False),
         axis=alt.Axis(tickCount=2, format=".2~g", minExtent=40),
     )
-    steps = pd.concat([mean, mean.tail(1).assign(position=len(mean))])
-    steps["position"] -= 0.5
-    area = alt.Chart(steps).mark_area(interpolate="step-after", color="#999999", aria=False).encode(x, y)
+    edges = pd.concat([mean, mean.tail(1).assign(position=len(mean))])
+    edges["position"] -= 0.5
+    area = alt.Chart(edges).mark_area(interpolate="step-after", color="#999999", aria=False).encode(x, y)
     support = alt.Chart(mean[mean["in_support"]])
     stem = support.mark_rule(color=style.INK, strokeWidth=2).encode(x, y, alt.Y2(datum=0))
     tooltip = ["position:Q", alt.Tooltip("weight:Q", format=".3f")]
@@ -116,6 +134,7 @@ def _strip(mean: pd.DataFrame, largest: float) -> alt.LayerChart:
         stem,
         mark.encode(x, alt.Y(datum=largest), tooltip=tooltip),
         label.encode(x, alt.Y(datum=largest), text="label:N"),
+        *([attention_training.outline(way, x, y)] if len(way) else []),
     ).properties(width=style.WIDTH, height=STRIP_HEIGHT)
 
 
@@ -128,22 +147,15 @@ def _labels(mean: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _heat_map(run: pd.DataFrame, largest: float) -> alt.Chart:
-    """The largest weight of every head in every bin of positions."""
+def _heads(run: pd.DataFrame, largest: float, last: bool) -> alt.Chart:
+    """The largest weight of every head in every column of positions."""
     length, heads = run["position"].nunique(), run["head"].nunique()
     mass = run["weight"].where(run["in_support"], 0).groupby(run["head"]).sum()
-    width = _bin_width(length)
-    cells = run.assign(
-        start=run["position"] // width * width, rank=run["head"].map(mass.rank(ascending=False, method="first"))
-    )
-    cells = cells.groupby(["head", "rank", "start"], as_index=False)["weight"].max()
-    cells["position"], cells["end"] = cells["start"] - 0.5, np.minimum(cells["start"] + width, length) - 0.5
-    colour = alt.Color(
-        "weight:Q",
-        title="Attention weight",
-        scale=alt.Scale(type="sqrt", scheme="viridis", domain=[0, largest]),
-        legend=alt.Legend(orient="bottom", gradientLength=style.WIDTH // 2, format=".2~g", tickCount=5),
-    )
+    ranks = run["head"].map(mass.rank(ascending=False, method="first"))
+    cells = binned(run.assign(rank=ranks), ["head", "rank"])
+    legend = alt.Legend(orient="bottom", gradientLength=style.WIDTH // 2, format=".2~g", tickCount=5)
+    scale = alt.Scale(type="sqrt", scheme="viridis", domain=[0, largest])
+    colour = alt.Color("weight:Q", title="Attention weight of a head", scale=scale, legend=legend if last else None)
     x = _x(length, title="Position", axis=alt.Axis(format="d", tickMinStep=1, grid=False))
     y = alt.Y("rank:O", title="Heads", axis=alt.Axis(labels=False, ticks=False, minExtent=40))
     chart = alt.Chart(cells, width=style.WIDTH, height=max(HEAD_HEIGHT * heads, MIN_HEIGHT), view=BACKGROUND)
@@ -153,8 +165,8 @@ def _heat_map(run: pd.DataFrame, largest: float) -> alt.Chart:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Saves the figure as ``attention_map.{svg,png,html}`` in the output folder."""
-    arguments = style.parse(style.parser(main.__doc__, "maps"), argv)
-    style.save(chart(arguments.maps), arguments.output_folder, "attention_map")
+    arguments = style.parse(style.parser(main.__doc__, "maps", "steps"), argv)
+    style.save(chart(arguments.maps, arguments.steps), arguments.output_folder, "attention_map")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@ Question: How far does each unstated setting move the critical sample size?
 
 The ratio of the critical sample size to that of the base, when one setting of data, model or training is changed: a
 row for each variant, the context lengths T in colours and shapes, with intervals. An open triangle is a size beyond
-its grid of n.
+its grid of n. The top row, if there is one, is the paper's own figure, digitised, over the base: a variant whose marks
+meet the dotted lines below it has the paper's critical sizes.
 """
 
 from collections.abc import Sequence
@@ -29,6 +30,7 @@ NAMES = {
 VALUES = {("batch_size", "none"): "all n"}
 
 _TITLE = "How far one setting moves the critical sample size"
+_PAPER = "the paper's points, digitised"
 _NOTES = [
     "In brackets: the setting's value in the base.",
     "Bars: intervals, open ones to the edge. Open triangles: beyond the grid of n.",
@@ -36,29 +38,43 @@ _NOTES = [
 _TICKS = [0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 20]
 
 
-def chart(table: pd.DataFrame) -> alt.LayerChart:
+def chart(table: pd.DataFrame, paper: pd.DataFrame | None = None) -> alt.LayerChart:
     """Draws the ratio to the base's critical size on a log axis, a row for each variant, the T in colours and shapes.
 
     The rows of one factor stand together, in the order in which the factors first occur. A size outside its grid is an
     open triangle at the grid's edge; where the base's size does, nothing is drawn, and the subtitle says so. A bar
-    whose interval is open reaches the edge of the panel.
+    whose interval is open reaches the edge of the panel. The paper's points make a row of their own, above all others,
+    with a line down from each.
 
     Args:
         table: experiment, factor, value, base_value, T, base_n, ratio, ratio_low, ratio_high, censored_side and edge.
+        paper: context_length, critical_sample_size, bar_low and bar_high.
 
     Raises:
         ValueError: the table is empty.
     """
     if table.empty:
         raise ValueError("there is no critical sample size to compare")
-    points = _points(table)
-    rows = _rows(table)
+    table = table.assign(variant=_variants(table))
+    told = table if paper is None else pd.concat([_of_the_paper(table, paper), table], ignore_index=True)
+    points, rows = _points(told), _rows(told)
     x, y = _x(points), alt.Y("variant:N", sort=None, title=None, scale=_rows_scale(rows), axis=_ROWS)
     bands = alt.Chart(rows[rows["shaded"]]).mark_rect(**BAND, height=alt.RelativeBandSize(band=1))
     one = alt.Chart(pd.DataFrame({"place": [1.0]})).mark_rule(color=style.INK, strokeDash=[6, 4])
-    layers = [bands.encode(y), one.encode(x), *_marks(points, x, y)]
+    theirs = points[points["variant"] == _PAPER]
+    lines = [] if theirs.empty else [alt.Chart(theirs).mark_rule(color=style.PAPER, strokeDash=[2, 4]).encode(x)]
+    layers = [bands.encode(y), one.encode(x), *lines, *_marks(points, x, y)]
     title = alt.Title(_TITLE, subtitle=[_base(table), *_NOTES])
     return alt.layer(*layers, title=title).properties(width=WIDTH, height=ROW * len(rows))
+
+
+def _of_the_paper(table: pd.DataFrame, paper: pd.DataFrame) -> pd.DataFrame:
+    """The paper's critical sizes over the base's, at the T of both, as rows of a variant."""
+    names = {"context_length": "T", "critical_sample_size": "ratio", "bar_low": "ratio_low", "bar_high": "ratio_high"}
+    bases = table.drop_duplicates("T")[["T", "base_n"]].dropna()
+    rows = bases.merge(paper.rename(columns=names), on="T")
+    ratios = rows[["ratio", "ratio_low", "ratio_high"]].div(rows["base_n"], axis=0)
+    return rows.assign(**ratios, variant=_PAPER, factor="", censored_side="", edge=np.nan)
 
 
 def _base(table: pd.DataFrame) -> str:
@@ -74,10 +90,13 @@ _ROWS = alt.Axis(labelLimit=420, ticks=False, domain=False)
 
 
 def _points(table: pd.DataFrame) -> pd.DataFrame:
-    """One row for each mark, with ``variant``, ``series``, ``place`` on the axis, ``low`` and ``high``."""
+    """One row for each mark, with ``series``, ``slot`` among the T and ``place`` on the axis."""
     lengths = sorted(table["T"].unique())
-    places = {"variant": _variants(table), "place": table["ratio"].fillna(table["edge"])}
-    return table.assign(**places, series="T = " + table["T"].astype(str), slot=table["T"].map(lengths.index))
+    return table.assign(
+        place=table["ratio"].fillna(table["edge"]),
+        series="T = " + table["T"].astype(str),
+        slot=table["T"].map(lengths.index),
+    )
 
 
 def _variants(table: pd.DataFrame) -> pd.Series:
@@ -92,7 +111,7 @@ def _variants(table: pd.DataFrame) -> pd.Series:
 
 def _rows(table: pd.DataFrame) -> pd.DataFrame:
     """The variants, those of a factor together, with ``shaded``, alternating from factor to factor."""
-    rows = table.assign(variant=_variants(table)).drop_duplicates("variant")
+    rows = table.drop_duplicates("variant")
     rank = rows["factor"].map({factor: rank for rank, factor in enumerate(rows["factor"].unique())})
     return rows.assign(shaded=rank % 2 == 0, rank=rank).sort_values("rank", kind="stable")[["variant", "shaded"]]
 
@@ -145,8 +164,10 @@ _TRIANGLES = {sizes.BELOW: "triangle-left", sizes.ABOVE: "triangle-right"}  # th
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Saves the figure as ``sensitivity.{svg,png,html}`` in the output folder."""
-    arguments = style.parse(style.parser(main.__doc__, "sensitivity"), argv)
-    style.save(chart(arguments.sensitivity), arguments.output_folder, "sensitivity")
+    parser = style.parser(main.__doc__, "sensitivity")
+    parser.add_argument("--paper", type=pd.read_csv, metavar="CSV", help="the paper's digitised figure")
+    arguments = style.parse(parser, argv)
+    style.save(chart(arguments.sensitivity, arguments.paper), arguments.output_folder, "sensitivity")
 
 
 if __name__ == "__main__":

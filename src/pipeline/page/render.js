@@ -63,7 +63,7 @@ async function show(figure, interactive) {
   figure.querySelector(".switch").setAttribute("aria-pressed", String(interactive));
 }
 
-// On a narrow window the plain figure comes first: it fits, and stays legible at half its size.
+// On a narrow window the plain figure comes first: it needs no more than a swipe, and the memory of no chart.
 const observer = new IntersectionObserver(
   (entries) => {
     for (const { isIntersecting, target } of entries) {

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from pipeline.paper_ready.figures import render
+from pipeline.paper_ready.figures import SUFFIX, render
 from pipeline.paper_ready.latex import critical_sizes
 from pipeline.paper_ready.templates import TEMPLATES
 from pipeline.storage import read_frame
@@ -17,15 +17,15 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=Path("results"))
     parser.add_argument("--template", choices=TEMPLATES, default="icml")
     given = parser.parse_args()
-    pages = sorted(given.results.glob("figures/*.html"))
-    if not pages:
+    specifications = sorted(given.results.glob(f"figures/*{SUFFIX}"))
+    if not specifications:
         raise SystemExit(f"{given.results}/figures holds no figures; run snakemake first")
     folder = given.results / "paper_ready" / given.template
     folder.mkdir(parents=True, exist_ok=True)
-    for page in pages:
-        size = render(page, TEMPLATES[given.template], folder)
+    for one in specifications:
+        size = render(one, TEMPLATES[given.template], folder)
         note = "; small: show fewer panels" if size < SMALL else ""
-        print(f"{page.stem}: labels of {size:.1f} pt{note}")
+        print(f"{one.name.removesuffix(SUFFIX)}: labels of {size:.1f} pt{note}")
     critical = read_frame(given.results / "tables/critical_sample_size.parquet")
     for experiment, rows in critical.groupby("experiment"):
         (folder / f"critical_sample_size_{experiment}.tex").write_text(critical_sizes(rows), encoding="utf-8")

@@ -13,31 +13,32 @@ from typing import Any
 
 import vl_convert
 
+from pipeline.figures.style import VEGA_LITE
 from pipeline.paper_ready.templates import Template
 
 LABEL = 8.0  # points, the size of the templates' captions or one less
 LABEL_PIXELS = 14  # of the labels in a figure, pipeline.figures.style
 POINTS = 72  # of an inch
-SPECIFICATION = re.compile(r"^ *(?:const|let|var) spec = (\{.*\});$", re.MULTILINE)  # in the pages that Altair saves
+SUFFIX = ".vl.json"  # of a figure's Vega-Lite specification
 PANELS = ("hconcat", "vconcat", "concat", "facet", "repeat")
 
 Spec = dict[str, Any]
 
 
-def render(page: Path, template: Template, folder: Path) -> float:
+def render(specification: Path, template: Template, folder: Path) -> float:
     """Writes ``<name>.svg``, ``<name>.pdf`` and the figure's data as CSV.
 
     Args:
-        page: ``<name>.html``, which holds the figure's Vega-Lite specification.
+        specification: ``<name>.vl.json``.
         template: whose widths and font.
         folder: where they go; it exists.
 
     Returns:
         The size of the labels, in points.
     """
-    name, spec = page.stem, json.loads(SPECIFICATION.search(page.read_text(encoding="utf-8"))[1])
+    name, spec = specification.name.removesuffix(SUFFIX), json.loads(specification.read_text(encoding="utf-8"))
     fitted, width = fit(spec, template)
-    svg = vl_convert.vegalite_to_svg(fitted)
+    svg = vl_convert.vegalite_to_svg(fitted, VEGA_LITE)
     size = [float(re.search(rf'{side}="([\d.]+)"', svg)[1]) for side in ("width", "height")]
     scale = width * POINTS / size[0]
     (folder / f"{name}.svg").write_text(_sized(svg, size, scale, "pt"), encoding="utf-8")
@@ -68,7 +69,7 @@ def fit(spec: Spec, template: Template) -> tuple[Spec, float]:
 
 
 def _svg_width(spec: Spec) -> float:
-    return float(re.search(r'width="([\d.]+)"', vl_convert.vegalite_to_svg(spec))[1])
+    return float(re.search(r'width="([\d.]+)"', vl_convert.vegalite_to_svg(spec, VEGA_LITE))[1])
 
 
 def _sized(svg: str, size: list[float], scale: float, unit: str) -> str:

@@ -1,0 +1,94 @@
+"""The table of claims in the README, from the published ledgers: ``python -m pipeline.published_claims`` writes it.
+
+With ``--check`` it only says whether the table is stale.
+"""
+
+import argparse
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from pipeline.claims.ledger import Entry
+from pipeline.claims.rendering import interval, text
+
+ROOT = Path(__file__).resolve().parents[2]
+README = ROOT / "README.md"
+PUBLISHED = ROOT / "docs/results"
+COMMAND = "python -m pipeline.published_claims"
+SMALL = "quick"  # the set of results that any other goes before, where they have as many runs
+OURS = "ours"
+
+BEGIN, END = f"<!-- claims, written by `{COMMAND}` -->", "<!-- end of claims -->"
+_BLOCK = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
+
+
+def ledgers() -> dict[str, list[Entry]]:
+    """The published ledgers by the name of their set of results, that of the small runs last."""
+    paths = sorted(PUBLISHED.glob("*/claims.json"), key=lambda path: (path.parent.name == SMALL, path))
+    return {path.parent.name: json.loads(path.read_text(encoding="utf-8"))["claims"] for path in paths}
+
+
+def table(ledgers: Mapping[str, list[Entry]]) -> str:
+    """The claims of the paper and of related work with their verdicts; those that are this project's own are counted.
+
+    Of several ledgers, that with most runs on a claim decides, whatever its verdict.
+
+    Args:
+        ledgers: by the name of their set of results; of equal ones the first decides.
+    """
+    decided: dict[str, tuple[str, Entry]] = {}
+    for name, entries in ledgers.items():
+        for entry in entries:
+            if entry["id"] not in decided or _weight(entry) > _weight(decided[entry["id"]][1]):
+                decided[entry["id"]] = name, entry
+    shown = [(name, entry) for name, entry in decided.values() if entry["provenance"] != OURS]
+    lines = ["| claim | known how | verdict | why |", "|---|---|---|---|", *(_row(*one) for one in shown)]
+    own = [entry["verdict"] for _, entry in decided.values() if entry["provenance"] == OURS]
+    if own:
+        verdicts = ", ".join(f"{own.count(verdict)} {verdict}" for verdict in sorted(set(own)))
+        lines += ["", f"And {len(own)} claims of this project's own: {verdicts}."]
+    return "\n".join(lines)
+
+
+def _weight(entry: Entry) -> tuple[bool, int]:
+    """How much a ledger knows of a claim: whether its tables bear on it at all, and the number of runs."""
+    runs = entry["runs"]
+    return bool(runs["count"] or not runs["experiments"]), runs["count"]
+
+
+def _row(name: str, entry: Entry) -> str:
+    ledger, runs = f"docs/results/{name}/claims.md#{entry['id']}", entry["runs"]["count"]
+    of = f"{name}, {runs} runs" if runs else name
+    verdict = f"[**{entry['verdict']}**]({ledger})"
+    cells = [entry["statement"], entry["provenance"], verdict, f"{entry['reason']}{_value(entry)} ({of})"]
+    return f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"
+
+
+def _value(entry: Entry) -> str:
+    """The number behind a verdict, if it is one."""
+    if len(entry["numbers"]) != 1:
+        return ""
+    [number] = entry["numbers"]
+    return f" {text(number['value'], 'not known')} {interval(number['low'], number['high'])}".rstrip()
+
+
+def readme(before: str) -> str:
+    """The README's text with the table as it is now."""
+    block = f"{BEGIN}\n\n{table(ledgers())}\n\n{END}"
+    return _BLOCK.sub(lambda _: block, before)
+
+
+def main() -> None:
+    """Writes the table, or with ``--check`` exits with status 1 if it is stale."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if the table is stale")
+    before = README.read_text(encoding="utf-8")
+    if not parser.parse_args().check:
+        README.write_text(readme(before), encoding="utf-8")
+    elif before != readme(before):
+        raise SystemExit(f"the claims in {README.name} are stale; run `{COMMAND}`")
+
+
+if __name__ == "__main__":
+    main()
