@@ -25,7 +25,7 @@ NAMES = {
 def costs(config: Config, results: Path) -> pd.DataFrame:
     """A row a job of the config: ``rule``, ``learner``, and seconds of one core, ``measured`` and ``forecast``."""
     rows = []
-    for path in sorted((results / "benchmarks").rglob("*.tsv")):
+    for path in sorted(path for rule in NAMES for path in (results / "benchmarks" / rule).rglob("*.tsv")):
         rule, *parts = path.relative_to(results / "benchmarks").with_suffix("").parts
         names = dict(zip(NAMES[rule], parts, strict=False))
         sizes = re.findall(r"\b(k|T|n|seeds)(\d[\d-]*)", "/".join(parts[len(names) :]))
