@@ -327,6 +327,11 @@ WRONG_COMMANDS = [
         "compute.device: 'gpu' is not allowed; use 'cpu', 'cuda' or 'auto'",
     ),
     (["--cores", "2", "--configfile", "absent.yaml"], "No such file or directory: 'absent.yaml'"),
+    (
+        ["--cores", "2", "--config", "figures={critical_sample_size: {experiments: [and3], paper_points: absent.csv}}"],
+        "absent.csv; correct the path, or write paper_points: null",
+    ),
+    (["--cores", "2", "--config", "claims=absent.yaml"], "absent.yaml; correct the path, or write claims: null"),
     (["--cores", "2", "--configfile", "folder"], "Is a directory: 'folder'"),
     (
         ["--cores", "2", "--configfile", "empty.yaml"],

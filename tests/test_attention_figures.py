@@ -206,8 +206,8 @@ class TestAttentionMap:
         first = way["layer"][0]["encoding"]
         assert first["y"]["scale"] == {"domain": [0, 100], "nice": False, "reverse": True}
         assert first["color"]["scale"]["domain"] == [0, pytest.approx(0.15)]  # as the strip's axis
-        area = units(panels(spec)[1]["vconcat"][0], "area")[0]
-        assert area["encoding"]["y"]["scale"]["domain"] == [0, pytest.approx(0.15)]
+        strip = units(panels(spec)[1]["vconcat"][0], "area")[0]["encoding"]
+        assert strip["y"]["scale"]["domain"] == [0, pytest.approx(0.15)]
 
     def test_a_step_is_chosen_by_a_slider_and_drawn_but_for_the_end(self):
         spec = attention_map.chart(maps_table(), steps_table()).to_dict()

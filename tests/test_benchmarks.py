@@ -10,12 +10,15 @@ import pytest
 import torch
 
 import compare
+import costs
 import large
 import report
 import workers
 from engine import direct_operations, engine_step
+from pipeline.config import load
 from pipeline.storage import write_frame
 from rivals import plain
+from running import ROOT
 from workers import Measurement, Mode, operations, seconds
 
 STEPS = {"engine": engine_step} | {name: step for name, (step, _) in compare.RIVALS.items()}
@@ -173,3 +176,16 @@ def test_the_page_and_the_figures_are_written(tmp_path, monkeypatch):
 
 def _publish(manifest: str, results, target, command) -> None:
     (target / "manifest.json").write_text(manifest)
+
+
+def test_costs_are_those_of_the_jobs_that_the_forecast_knows(tmp_path):
+    """Seconds are those by the clock: processor time is that of a process that only asked for the job."""
+    jobs = {"train/small/and/tiny/short/k3/T8/n40/seeds0-1": 2.5, "holdout/small/and/k3/T8": 0.25, "basin": 9.0}
+    for job, clock in jobs.items():
+        path = tmp_path / "benchmarks" / f"{job}.tsv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"s\th:m:s\tcpu_time\n{clock}\t0:00:02\t0.03\n")
+    found = costs.costs(load(ROOT / "config/smoke.yaml"), tmp_path).set_index("rule")
+    assert found["measured"].to_dict() == {"train": 2.5, "holdout": 0.25}
+    assert found.loc["train", "learner"] == "tiny"
+    assert (found["forecast"] > 0).all()

@@ -129,9 +129,10 @@ def test_a_killed_training_job(half, undisturbed):
     completes(half, undisturbed, *REST)
 
 
-def hear_ctrl_c() -> None:
-    """In a new process: what is started in the background of a shell ignores it."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+def hear_the_terminal() -> None:
+    """In a new process: what is started in the background of a shell, or by nohup, ignores its signals."""
+    for ending in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(ending, signal.SIG_DFL)
 
 
 def unlocks(folder: Path) -> None:
@@ -146,7 +147,7 @@ def unlocks(folder: Path) -> None:
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
 def test_an_interrupted_workflow(half, undisturbed, ending):
     """Ctrl-C goes to all processes of the terminal, as its end does, and so do these; the latter leave the lock."""
-    process = start(half, *options(half), start_new_session=True, preexec_fn=hear_ctrl_c)
+    process = start(half, *options(half), start_new_session=True, preexec_fn=hear_the_terminal)
     child(process, "pipeline.jobs.server", "kernels-")
     os.killpg(process.pid, ending)
     _, printed = process.communicate()

@@ -30,7 +30,8 @@ def test_core_seconds_by_part():
     )
     lines = table(found).splitlines()
     assert lines[0].split() == ["16.0", "s", "43.2%", "cores", "without", "a", "job"]
-    assert lines[-1].split() == ["23.5", "s", "63.5%", "outside", "training"]
+    assert lines[-2].split() == ["23.5", "s", "63.5%", "outside", "training"]
+    assert lines[-1].split() == ["22.5", "s", "60.8%", "outside", "training", "and", "drawing"]
 
 
 def test_job_times_come_from_records_and_logs(tmp_path):

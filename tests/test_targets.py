@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import targets
-from pipeline.config import Config, parse
+from pipeline.config import Config, ConfigError, parse
 
 PATTERN = "{data}/{function}/{model}/{training}/{k}/{T}/{n}/{seeds}"
 
@@ -88,7 +88,7 @@ def test_a_learner_that_is_fitted_has_no_training():
 
 
 @pytest.mark.parametrize("drawn", [True, False])
-def test_figures_that_are_left_out_need_nothing(drawn):
+def test_figures_that_are_left_out_need_nothing(drawn, tmp_path):
     raw = {"experiments": {"one": {"grid": {"T": [5], "k": [3], "n": [20]}}}}
     figure = {"experiments": ["one"], "paper_points": "points.csv"}
     made = parse(raw | {"figures": {"critical_sample_size": figure if drawn else None}})
@@ -96,7 +96,12 @@ def test_figures_that_are_left_out_need_nothing(drawn):
     assert targets.figure_files(made, "f") == [
         f"f/critical_sample_size.{kind}" for kind in ("svg", "png", "html") if drawn
     ]
-    assert targets.paper_points(made, Path("/root"), "critical_sample_size") == (["/root/points.csv"] if drawn else [])
+    if drawn:
+        with pytest.raises(ConfigError, match=r"^figures\.critical_sample_size\.paper_points: there is no file "):
+            targets.paper_points(made, tmp_path, "critical_sample_size")
+    points = tmp_path / "points.csv"
+    points.touch()
+    assert targets.paper_points(made, tmp_path, "critical_sample_size") == ([str(points)] if drawn else [])
 
 
 ADAPTIVE = "{T}/{round}/{size}"

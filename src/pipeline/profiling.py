@@ -22,9 +22,11 @@ LEARNING = "training, fitting and the theory"
 STARTS = "the same jobs besides: starts, imports, reading, writing"
 IDLE = "cores without a job"
 DECIDING = "deciding what to run"
+DRAWING = "drawing data"
 PARTS = dict.fromkeys(TIMED := ("train", "train_adaptive", "fit"), STARTS)
-PARTS |= {"holdout": "drawing data", "dataset": "drawing data"}
-PARTS |= dict.fromkeys(("representation", "head_norms", "basin"), LEARNING)  # a few jobs; their starts do not count
+PARTS |= {"holdout": DRAWING, "dataset": DRAWING}
+# a few jobs; their starts do not count
+PARTS |= dict.fromkeys(("attention_steps", "representation", "head_norms", "basin"), LEARNING)
 
 
 class JobTime(NamedTuple):
@@ -79,11 +81,12 @@ def parts(jobs: Iterable[JobTime], cores: int, deciding: float) -> dict[str, flo
 
 
 def table(seconds: dict[str, float]) -> str:
-    """The parts with their shares, and what is outside training together."""
+    """The parts with their shares, what is outside training together, and of that the machinery: all but the data."""
     total = sum(seconds.values())
-    outside = {"outside training": total - seconds.get(LEARNING, 0.0)}
+    outside = total - seconds.get(LEARNING, 0.0)
     rows = sorted(seconds.items(), key=lambda part: -part[1])
-    return "\n".join(f"{value:9.1f} s {value / total:6.1%}  {name}" for name, value in [*rows, *outside.items()])
+    rows += [("outside training", outside), ("outside training and drawing", outside - seconds.get(DRAWING, 0.0))]
+    return "\n".join(f"{value:9.1f} s {value / total:6.1%}  {name}" for name, value in rows)
 
 
 def main() -> None:

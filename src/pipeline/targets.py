@@ -15,7 +15,7 @@ from pipeline.blocks import block_name, seed_range
 from pipeline.captions import Caption
 from pipeline.claims.claims import Claim
 from pipeline.claims.evidence import REFERENCES
-from pipeline.config import NO_TRAINING, Adaptive, Cell, Config, CurveAddress, Experiment, Figure, Section
+from pipeline.config import NO_TRAINING, Adaptive, Cell, Config, ConfigError, CurveAddress, Experiment, Figure, Section
 from pipeline.config.factors import factors
 from pipeline.engine.architecture import architecture
 from pipeline.fingerprint import fingerprint
@@ -316,8 +316,15 @@ def figure_files(config: Config, folder: str) -> list[str]:
 
 
 def paper_points(config: Config, root: Path, name: str) -> list[str]:
-    """The file with the paper's points, as a list of one, or an empty list if a figure does not show them."""
+    """The file with the paper's points, as a list of one, or an empty list if a figure does not show them.
+
+    Raises:
+        ConfigError: there is no such file.
+    """
     path = getattr(getattr(config.figures, name), "paper_points", None)
+    if path and not (root / path).is_file():
+        mend = "correct the path, or write paper_points: null"
+        raise ConfigError(f"figures.{name}.paper_points: there is no file {root / path}; {mend}")
     return [str(root / path)] if path else []
 
 
