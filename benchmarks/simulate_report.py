@@ -18,8 +18,13 @@ from report import markdown
 COMMAND = "make simulate"
 NOMINAL = 0.95
 CASE = ["truth", "last", "runs", "correlation", "falling"]
-BOOTSTRAPS = {"parametric": "parametric bootstrap", "case": "case bootstrap"}
-SINGLE = {"alone": "each T alone", "joint": "all T together"}
+INTERVALS = {  # name in words, colour, shape
+    "profile": ("profile likelihood", "#0072B2", "circle"),
+    "joint": ("profile likelihood, all T together", "#0072B2", "circle"),
+    "alone": ("each T alone", "#CC79A7", "square"),
+    "parametric": ("parametric bootstrap", "#E69F00", "triangle-up"),
+    "case": ("case bootstrap", "#009E73", "diamond"),
+}
 
 
 def write(simulated: list[pd.DataFrame], results: Path, target: Path) -> str:
@@ -31,7 +36,7 @@ def write(simulated: list[pd.DataFrame], results: Path, target: Path) -> str:
         target: where they are kept, with a manifest.
     """
     by_kind = {kind: pd.concat(group) for kind, group in _grouped(simulated).items()}
-    covered = pd.concat([coverage(by_kind[kind]) for kind in ("coverage", "single_T")], ignore_index=True)
+    covered = pd.concat([coverage(rows) for kind, rows in by_kind.items() if kind != "verdict"], ignore_index=True)
     decided = verdicts(by_kind["verdict"])
     for name, table in {"coverage": covered, "verdicts": decided, "judged": by_kind["verdict"]}.items():
         write_frame(table, results / f"tables/{name}.parquet")
@@ -51,7 +56,7 @@ def coverage(rows: pd.DataFrame) -> pd.DataFrame:
     known = rows.dropna(subset="estimate")
     low, high = known["low"].fillna(-np.inf), known["high"].fillna(np.inf)
     known = known.assign(covers=(low <= known["true"]) & (known["true"] <= high), width=high - low)
-    groups = known.groupby(["kind", *CASE, "quantity", "bootstrap"], sort=False)
+    groups = known.groupby(["kind", *CASE, "quantity", "interval"], sort=False)
     table = groups.agg(
         true=("true", "first"),
         mean_estimate=("estimate", "mean"),
@@ -107,8 +112,13 @@ def _origin(target: Path) -> str:
 
 def _sections(covered: pd.DataFrame, decided: pd.DataFrame, judged: pd.DataFrame) -> list[str]:
     two, three = "{:.2f}".format, "{:.3f}".format
-    columns = {"truth": str, "correlation": str, "quantity": str, "bootstrap": str, "true": "{:.4g}".format}
-    columns |= {"mean_estimate": "{:.4g}".format, "median_width": "{:.3g}".format, "coverage": three}
+    columns = {"truth": str, "runs": str, "correlation": str, "quantity": str, "interval": str}
+    columns |= {
+        "true": "{:.4g}".format,
+        "mean_estimate": "{:.4g}".format,
+        "median_width": "{:.3g}".format,
+        "coverage": three,
+    }
     outcome = {"truth": str, "last": str, "runs": str, "falling": str} | dict.fromkeys(
         ("right", "undecided", "wrong", "best_aic", "best_bic", "best_held_out"), two
     )
@@ -122,40 +132,49 @@ def _sections(covered: pd.DataFrame, decided: pd.DataFrame, judged: pd.DataFrame
     ]
 
 
-def coverage_chart(covered: pd.DataFrame) -> alt.LayerChart:
-    """A dot for each interval's coverage with two standard errors, against the nominal rate."""
-    kinds = BOOTSTRAPS | SINGLE
+def coverage_chart(covered: pd.DataFrame) -> alt.HConcatChart:
+    """A mark for each interval's coverage with two standard errors, against the nominal rate.
+
+    On the left the coefficients of the laws, on the right the critical sizes of single T.
+    """
     shown = covered.assign(
-        interval=covered["bootstrap"].map(kinds),
+        name=covered["interval"].map(lambda kind: INTERVALS[kind][0]),
         what=[_what(row) for row in covered.itertuples()],
         low=covered["coverage"] - 2 * covered["standard_error"],
         high=covered["coverage"] + 2 * covered["standard_error"],
     )
-    order = list(dict.fromkeys(shown["what"]))
-    drawn = [name for name in kinds.values() if name in set(shown["interval"])]
-    x = alt.X("coverage:Q", title="Coverage, with two standard errors", scale=alt.Scale(zero=False))
-    base = alt.Chart(shown).encode(
-        alt.Y("what:N", title=None, sort=order, axis=alt.Axis(labelLimit=320, grid=True)),
-        alt.YOffset("interval:N", sort=drawn, scale=alt.Scale(paddingOuter=0.4)),
-        alt.Color(
-            "interval:N",
-            scale=alt.Scale(domain=drawn, range=["#0072B2", "#E69F00", "#CC79A7", "#009E73"][: len(drawn)]),
-            legend=alt.Legend(title=None, orient="bottom", columns=2),
-        ),
+    drawn = [look for kind, look in INTERVALS.items() if kind in set(shown["interval"])]
+    names, colours, shapes = (list(column) for column in zip(*drawn, strict=True))
+    looks = style.looks("name", names, {alt.Color: colours, alt.Shape: shapes})
+    single = shown["kind"] == "single_T"
+    panels = {"Coefficients of a law": shown[~single], "Critical sizes": shown[single]}
+    return alt.hconcat(
+        *(_coverage_panel(rows, title, looks) for title, rows in panels.items()),
+        title=alt.Title("Do 95 % intervals cover the truth?", subtitle="bars: two standard errors; dashed: 95 %"),
     )
+
+
+def _coverage_panel(shown: pd.DataFrame, title: str, looks: dict) -> alt.LayerChart:
+    order = list(dict.fromkeys(shown["what"]))
+    x = alt.X("coverage:Q", title="Coverage", scale=alt.Scale(zero=False, nice=True), axis=alt.Axis(format="%"))
+    y = alt.Y("what:N", title=None, sort=order, axis=alt.Axis(labelLimit=320, grid=True))
+    base = alt.Chart(shown)
     nominal = alt.Chart(pd.DataFrame({"coverage": [NOMINAL]})).mark_rule(strokeDash=[4, 3], color=style.INK)
-    bars = base.mark_rule(strokeWidth=2).encode(alt.X("low:Q"), alt.X2("high"))
-    dots = base.mark_circle(size=70, opacity=1).encode(x)
-    title = alt.Title("Do 95 % intervals cover the truth?", subtitle="dashed: the nominal rate")
-    return alt.layer(nominal.encode(x), bars, dots, title=title).properties(width=480, height=alt.Step(14))
+    layers = [
+        nominal.encode(x),
+        base.mark_rule(strokeWidth=2).encode(alt.X("low:Q"), alt.X2("high"), y, looks[alt.Color]),
+        base.mark_point(size=60, filled=True, opacity=1).encode(x, y, *looks.values()),
+    ]
+    return alt.layer(*layers, title=style.heading(title)).properties(width=330, height=alt.Step(17))
 
 
 def _what(row: tuple) -> str:
     """The name of a covered quantity."""
     if row.kind == "single_T":
-        return f"critical size at T = {row.quantity.removeprefix('n(').removesuffix(')')}"
-    more = ", overdispersed" if row.correlation else ""
-    return f"{LAWS[row.truth][0]}{more}: {row.quantity}"
+        return f"T = {row.quantity.removeprefix('n(').removesuffix(')')}"
+    runs = f", {row.runs} runs" if row.runs != 50 else ""
+    more = f", ρ = {row.correlation:g}" if row.correlation else ""
+    return f"{LAWS[row.truth][0]}{runs}{more}: {row.quantity}"
 
 
 def power_chart(decided: pd.DataFrame) -> alt.HConcatChart:
