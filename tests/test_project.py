@@ -29,3 +29,13 @@ def test_environment_yml_has_the_pins_of_pyproject():
 def test_every_config_names_its_command():
     for path in {*(ROOT / "config").glob("*.yaml")} - {ROOT / "config/claims.yaml"}:
         assert re.search(r"^# Run: +\S", path.read_text(), re.MULTILINE), path
+
+
+def test_commands_in_the_docs_name_nothing_but_config_files_behind_configfile():
+    """Snakemake takes all that follows `--configfile` for config files, up to the next option."""
+    line = r"^snakemake .*--configfile((?: +[^-\s#]\S*)+)"
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
+    commands = [match for page in pages for match in re.findall(line, page.read_text(), re.MULTILINE)]
+    names = [name for command in commands for name in command.split()]
+    assert len(commands) > 10
+    assert [name for name in names if not name.endswith(".yaml")] == []
