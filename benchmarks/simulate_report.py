@@ -20,7 +20,7 @@ NOMINAL = 0.95
 CASE = ["truth", "last", "runs", "correlation", "falling"]
 INTERVALS = {  # name in words, colour, shape
     "profile": ("profile likelihood", "#0072B2", "circle"),
-    "joint": ("profile likelihood, all T together", "#0072B2", "circle"),
+    "joint": ("profile likelihood", "#0072B2", "circle"),
     "alone": ("each T alone", "#CC79A7", "square"),
     "parametric": ("parametric bootstrap", "#E69F00", "triangle-up"),
     "case": ("case bootstrap", "#009E73", "diamond"),
@@ -140,14 +140,14 @@ def coverage_chart(covered: pd.DataFrame) -> alt.HConcatChart:
     shown = covered.assign(
         name=covered["interval"].map(lambda kind: INTERVALS[kind][0]),
         what=[_what(row) for row in covered.itertuples()],
-        low=covered["coverage"] - 2 * covered["standard_error"],
-        high=covered["coverage"] + 2 * covered["standard_error"],
+        low=(covered["coverage"] - 2 * covered["standard_error"]).clip(0, 1),
+        high=(covered["coverage"] + 2 * covered["standard_error"]).clip(0, 1),
     )
-    drawn = [look for kind, look in INTERVALS.items() if kind in set(shown["interval"])]
+    drawn = list(dict.fromkeys(look for kind, look in INTERVALS.items() if kind in set(shown["interval"])))
     names, colours, shapes = (list(column) for column in zip(*drawn, strict=True))
     looks = style.looks("name", names, {alt.Color: colours, alt.Shape: shapes})
     single = shown["kind"] == "single_T"
-    panels = {"Coefficients of a law": shown[~single], "Critical sizes": shown[single]}
+    panels = {"Coefficients of a law": shown[~single], "Critical sizes, log law": shown[single]}
     return alt.hconcat(
         *(_coverage_panel(rows, title, looks) for title, rows in panels.items()),
         title=alt.Title("Do 95 % intervals cover the truth?", subtitle="bars: two standard errors; dashed: 95 %"),
