@@ -35,18 +35,22 @@ def test_the_ledger_with_most_runs_decides_whatever_its_verdict():
     assert "docs/results/a/" in rows({"a": [small], "b": [small]})[0]
 
 
-def test_a_claim_on_tables_counts_more_than_one_whose_runs_are_absent():
-    without_runs = entry("n", "undecided", 0)
-    on_tables = entry("n", "supported", 0, runs={"count": 0, "experiments": []}, numbers=[])
-    [row] = rows({"a": [without_runs], "b": [on_tables]})
-    assert row.endswith("[**supported**](docs/results/b/claims.md#n) | borne out: exponent (b) |")
+def test_numbers_without_runs_count_more_than_nothing():
+    nothing = entry("n", "undecided", 0, numbers=[])
+    numbers = entry("n", "supported", 0)
+    [row] = rows({"a": [nothing], "b": [numbers]})
+    assert row.endswith("[**supported**](docs/results/b/claims.md#n) | borne out: exponent 0.7123 [0.6, open] (b) |")
 
 
-def test_own_claims_are_counted():
+def test_own_claims_and_those_that_nothing_bears_on_are_counted():
     own = [entry(name, verdict, 9, provenance="ours") for name, verdict in (("x", "undecided"), ("y", "supported"))]
-    told = rows({"paper": [*own, entry("n", "supported", 9)]})
-    assert [row.startswith("| n grows.") for row in told] == [True, False, False]
-    assert told[-1] == "And 2 claims of this project's own: 1 supported, 1 undecided."
+    nothing = entry("z", "undecided", 0, numbers=[])
+    told = [row for row in rows({"paper": [*own, nothing, entry("n", "supported", 9)]}) if row]
+    assert told[0].startswith("| n grows.")
+    assert told[1:] == [
+        "And claims of this project's own: 1 supported, 1 undecided.",
+        "Claims on which no published results bear yet: 1.",
+    ]
 
 
 def test_the_small_runs_come_last():

@@ -30,9 +30,10 @@ def ledgers() -> dict[str, list[Entry]]:
 
 
 def table(ledgers: Mapping[str, list[Entry]]) -> str:
-    """The claims of the paper and of related work with their verdicts; those that are this project's own are counted.
+    """The claims of the paper and of related work with their verdicts.
 
-    Of several ledgers, that with most runs on a claim decides, whatever its verdict.
+    Of several ledgers, that with most runs on a claim decides, whatever its verdict. Claims that are this project's
+    own, or that no ledger has runs or numbers on, are counted.
 
     Args:
         ledgers: by the name of their set of results; of equal ones the first decides.
@@ -42,19 +43,21 @@ def table(ledgers: Mapping[str, list[Entry]]) -> str:
         for entry in entries:
             if entry["id"] not in decided or _weight(entry) > _weight(decided[entry["id"]][1]):
                 decided[entry["id"]] = name, entry
-    shown = [(name, entry) for name, entry in decided.values() if entry["provenance"] != OURS]
+    known = [(name, entry) for name, entry in decided.values() if any(_weight(entry))]
+    shown = [(name, entry) for name, entry in known if entry["provenance"] != OURS]
     lines = ["| claim | known how | verdict | why |", "|---|---|---|---|", *(_row(*one) for one in shown)]
-    own = [entry["verdict"] for _, entry in decided.values() if entry["provenance"] == OURS]
+    own = [entry["verdict"] for _, entry in known if entry["provenance"] == OURS]
     if own:
         verdicts = ", ".join(f"{own.count(verdict)} {verdict}" for verdict in sorted(set(own)))
-        lines += ["", f"And {len(own)} claims of this project's own: {verdicts}."]
+        lines += ["", f"And claims of this project's own: {verdicts}."]
+    if unknown := len(decided) - len(known):
+        lines += ["", f"Claims on which no published results bear yet: {unknown}."]
     return "\n".join(lines)
 
 
-def _weight(entry: Entry) -> tuple[bool, int]:
-    """How much a ledger knows of a claim: whether its tables bear on it at all, and the number of runs."""
-    runs = entry["runs"]
-    return bool(runs["count"] or not runs["experiments"]), runs["count"]
+def _weight(entry: Entry) -> tuple[int, bool]:
+    """How much a ledger knows of a claim: the number of runs, and whether there are any numbers."""
+    return entry["runs"]["count"], bool(entry["numbers"])
 
 
 def _row(name: str, entry: Entry) -> str:
