@@ -99,6 +99,18 @@ class TestCriticalSampleSize:
         bars = rows(critical_spec, marks(critical_spec, "rule")[0])
         assert bars[["T", "low", "high"]].to_numpy().tolist() == [[200, 46, 54], [400, 61, 69]]
 
+    def test_an_open_end_of_an_interval_reaches_the_edge_of_the_panel(self):
+        table = critical_table()
+        table.loc[table["T"] == 200, "ci_low"] = np.nan
+        table.loc[table["T"] == 400, "ci_high"] = np.nan
+        spec = critical_sample_size.chart(table, fits_table(), rates_table()).to_dict()
+        closed, above, below = marks(spec, "rule")
+        assert rows(spec, closed).empty
+        assert rows(spec, above)[["T", "low"]].to_numpy().tolist() == [[400, 61]]
+        assert (above["encoding"]["y"]["field"], above["encoding"]["y2"]) == ("low", {"value": 0})
+        assert rows(spec, below)[["T", "high"]].to_numpy().tolist() == [[200, 54]]
+        assert (below["encoding"]["y"]["field"], below["encoding"]["y2"]) == ("high", {"value": "height"})
+
     def test_the_papers_own_definition_is_small_and_open(self, critical_spec):
         encoding = marks(critical_spec, "point")[0]["encoding"]
         fitted, smallest = "transformer, fitted with interval", "transformer, smallest n reaching the share"

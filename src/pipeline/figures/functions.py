@@ -3,7 +3,8 @@
 Question: Does the critical sample size depend on the function?
 
 Critical sample size against context length on log axes, a panel for each function and sparsity, all over the same
-axes. Thin lines are fitted log laws; an open triangle is a size beyond its grid of n.
+axes. Thin lines are fitted log laws; an open triangle is a size beyond its grid of n, a bar to the panel's
+edge an interval that is open.
 """
 
 from collections.abc import Sequence

@@ -3,7 +3,8 @@
 Question: How many more samples does noise in labels or bits cost?
 
 Critical sample size against the rate of label noise (left) and feature noise (right) of the training samples, a
-series for each context length T. The holdout is clean. An open triangle is a size beyond its grid of n.
+series for each context length T. The holdout is clean. An open triangle is a size beyond its grid of n, a
+bar to the panel's edge an interval that is open.
 """
 
 import json

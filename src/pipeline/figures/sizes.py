@@ -1,6 +1,6 @@
 """Critical sample sizes as marks, intervals and fitted laws, for the figures that show them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import altair as alt
 import numpy as np
@@ -118,7 +118,7 @@ def ladder(low: float, high: float, digits: tuple[int, ...]) -> list[int]:
 
 
 def layers(points: pd.DataFrame, x: alt.X, y: alt.Y, looks: Looks, shift: float = 0) -> list[alt.Chart]:
-    """The intervals and, on top, the marks of some points.
+    """The intervals and, on top, the marks of some points; an end that is open reaches the edge of the panel.
 
     Args:
         points: the column of ``x``, n, low, high, and what ``looks`` encode.
@@ -127,14 +127,25 @@ def layers(points: pd.DataFrame, x: alt.X, y: alt.Y, looks: Looks, shift: float 
         looks: encodings of the marks; the intervals take their stroke.
         shift: pixels by which all is moved to the right.
     """
-    bar = alt.Chart(points.dropna(subset="low")).mark_rule(strokeWidth=2, xOffset=shift)
     mark = alt.Chart(points).mark_point(strokeWidth=2, opacity=1, xOffset=shift)
     numbers = (alt.Tooltip(f"{field}:Q", format=".1f") for field in ("n", "low", "high"))
     tooltip = ["series:N", x["shorthand"], *numbers]
-    return [
-        bar.encode(x, along(y, "low"), alt.Y2("high"), looks[alt.Stroke]),
-        mark.encode(x, along(y, "n"), *looks.values(), tooltip=tooltip),
-    ]
+    bars = [bar.encode(x, looks[alt.Stroke]) for bar in _bars(points, y, shift)]
+    return [*bars, mark.encode(x, along(y, "n"), *looks.values(), tooltip=tooltip)]
+
+
+def _bars(points: pd.DataFrame, y: alt.Y, shift: float) -> Iterator[alt.Chart]:
+    """The intervals, and if there are any, those that are open above and those that are open below."""
+    low, high = points["low"].notna(), points["high"].notna()
+    yield _rule(points[low & high], shift).encode(along(y, "low"), alt.Y2("high"))
+    if (low & ~high).any():
+        yield _rule(points[low & ~high], shift).encode(along(y, "low"), y2=alt.Y2Value(0))
+    if (high & ~low).any():
+        yield _rule(points[high & ~low], shift).encode(along(y, "high"), y2=alt.Y2Value("height"))
+
+
+def _rule(points: pd.DataFrame, shift: float) -> alt.Chart:
+    return alt.Chart(points).mark_rule(strokeWidth=2, xOffset=shift)
 
 
 def along(y: alt.Y, field: str) -> alt.Y:

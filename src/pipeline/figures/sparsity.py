@@ -3,7 +3,7 @@
 Question: How does the critical sample size grow with the number k of relevant bits?
 
 A panel for each function and learner, a series for each context length T. An open triangle is a size beyond its grid
-of n.
+of n, a bar to the panel's edge an interval that is open.
 """
 
 from collections.abc import Sequence
