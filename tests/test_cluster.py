@@ -1,10 +1,13 @@
 """What the workflow says of SLURM jobs; tests/slurm has the real ones."""
 
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pipeline.cluster import early_end, still_running
+from running import ROOT
 
 
 @pytest.fixture
@@ -43,3 +46,15 @@ def test_an_early_end_without_a_report_shows_the_end_of_the_log(tmp_path):
     log.write_text("one\nslurmstepd: error: *** JOB 12 ON node CANCELLED ***\n")
     assert early_end("training", [str(log)]).splitlines()[-1].endswith("*** JOB 12 ON node CANCELLED ***")
     assert "gone.log" in early_end("training", [str(tmp_path / "gone.log")])
+
+
+def test_the_rules_of_a_group_ask_for_the_same_texts():
+    """Snakemake adds up the numbers of a group's rules and refuses unequal texts, such as a partition for GPUs."""
+    profile = yaml.safe_load((ROOT / "workflow/profiles/slurm/config.yaml").read_text())
+    profile["set-resources"]["train"] |= {"slurm_partition": "gpu", "gres": "gpu:1"}  # of an anchor: as the third line
+    asked = defaultdict(set)
+    for rule, group in profile["groups"].items():
+        resources = profile["set-resources"].get(rule, {})
+        asked[group].add((resources.get("slurm_partition"), resources.get("gres")))
+    assert {group: len(texts) for group, texts in asked.items()} == dict.fromkeys(asked, 1)
+    assert asked["training"] == asked["rounds"] == {("gpu", "gpu:1")}
