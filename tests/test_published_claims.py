@@ -28,6 +28,16 @@ def test_a_claim_has_its_verdict_its_number_and_its_runs():
     ]
 
 
+def test_a_reason_has_the_values_of_the_numbers_that_it_names_and_of_no_others():
+    numbers = [
+        {"name": name, "value": 2.0, "low": low, "high": 3.0} for name, low in (("a", 1.0), ("b", None), ("c", 1.0))
+    ]
+    [row] = rows({"paper": [entry("n", "not supported", 9, reason="contradicted: a; b", numbers=numbers)]})
+    assert "| contradicted: a 2 [1, 3]; b 2 [open, 3] (paper, 9 runs) |" in row
+    [row] = rows({"paper": [entry("n", "undecided", 9, reason="few: 3 runs; c is missing", numbers=numbers)]})
+    assert "| few: 3 runs; c is missing (paper, 9 runs) |" in row
+
+
 def test_the_ledger_with_most_runs_decides_whatever_its_verdict():
     small, large = entry("n", "supported", 40), entry("n", "undecided", 41)
     for ledgers in ({"a": [small], "b": [large]}, {"b": [large], "a": [small]}):

@@ -64,16 +64,19 @@ def _row(name: str, entry: Entry) -> str:
     ledger, runs = f"docs/results/{name}/claims.md#{entry['id']}", entry["runs"]["count"]
     of = f"{name}, {runs} runs" if runs else name
     verdict = f"[**{entry['verdict']}**]({ledger})"
-    cells = [entry["statement"], entry["provenance"], verdict, f"{entry['reason']}{_value(entry)} ({of})"]
+    cells = [entry["statement"], entry["provenance"], verdict, f"{_why(entry)} ({of})"]
     return f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"
 
 
-def _value(entry: Entry) -> str:
-    """The number behind a verdict, if it is one."""
-    if len(entry["numbers"]) != 1:
-        return ""
-    [number] = entry["numbers"]
-    return f" {text(number['value'], 'not known')} {interval(number['low'], number['high'])}".rstrip()
+def _why(entry: Entry) -> str:
+    """The reason of a verdict, with the values of the numbers that it names."""
+    values = {
+        one["name"]: f"{text(one['value'], 'not known')} {interval(one['low'], one['high'])}"
+        for one in entry["numbers"]
+    }
+    verb, colon, names = entry["reason"].partition(": ")
+    told = [f"{name} {values.get(name, '')}".rstrip() for name in names.split("; ")]
+    return f"{verb}{colon}{'; '.join(told)}"
 
 
 def readme(before: str) -> str:
