@@ -151,21 +151,22 @@ def coverage_chart(covered: pd.DataFrame) -> alt.HConcatChart:
     return alt.hconcat(
         *(_coverage_panel(rows, title, looks) for title, rows in panels.items()),
         title=alt.Title("Do 95 % intervals cover the truth?", subtitle="bars: two standard errors; dashed: 95 %"),
-    )
+    ).resolve_scale(yOffset="independent")
 
 
 def _coverage_panel(shown: pd.DataFrame, title: str, looks: dict) -> alt.LayerChart:
-    order = list(dict.fromkeys(shown["what"]))
+    order, names = (list(dict.fromkeys(shown[column])) for column in ("what", "name"))
     x = alt.X("coverage:Q", title="Coverage", scale=alt.Scale(zero=False, nice=True), axis=alt.Axis(format="%"))
     y = alt.Y("what:N", title=None, sort=order, axis=alt.Axis(labelLimit=320, grid=True))
-    base = alt.Chart(shown)
+    base = alt.Chart(shown).encode(y, alt.YOffset("name:N", sort=names, scale=alt.Scale(paddingOuter=0.3)))
     nominal = alt.Chart(pd.DataFrame({"coverage": [NOMINAL]})).mark_rule(strokeDash=[4, 3], color=style.INK)
     layers = [
         nominal.encode(x),
-        base.mark_rule(strokeWidth=2).encode(alt.X("low:Q"), alt.X2("high"), y, looks[alt.Color]),
-        base.mark_point(size=60, filled=True, opacity=1).encode(x, y, *looks.values()),
+        base.mark_rule(strokeWidth=2).encode(alt.X("low:Q"), alt.X2("high"), looks[alt.Color]),
+        base.mark_point(size=60, filled=True, opacity=1).encode(x, *looks.values()),
     ]
-    return alt.layer(*layers, title=style.heading(title)).properties(width=330, height=alt.Step(17))
+    height = alt.Step(20, **{"for": "position"})
+    return alt.layer(*layers, title=style.heading(title)).properties(width=330, height=height)
 
 
 def _what(row: tuple) -> str:
