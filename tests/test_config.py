@@ -9,6 +9,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from snakemake.utils import update_config
 
 from bad_inputs import REMOVE, WRONG, WRONG_ELSEWHERE, WRONG_FILES, edited, valid
 from pipeline import config_reference
@@ -86,6 +87,14 @@ def test_defaults_are_the_paper_config():
 def test_protocols_derived_from_paper_differ_in_one_value(name, difference):
     training = load(ROOT / "config/config.yaml").training
     assert training[name] == training["paper"].model_copy(update=difference)
+
+
+def test_the_main_figure_alone_is_the_transformers_and():
+    raw = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    update_config(raw, yaml.safe_load((ROOT / "docs/results/paper/main_figure.yaml").read_text()))
+    alone = parse(raw)
+    assert list(alone.enabled) == ["and3", "and3_curves", "and3_attention", "and3_map"]
+    assert alone.theory is None
 
 
 @pytest.mark.parametrize("name", ["config", "quick"])
