@@ -35,6 +35,7 @@ def forget() -> None:
     fingerprint.cache_clear()
     module._code.cache_clear()
     module._read.cache_clear()
+    module._path.cache_clear()
 
 
 @pytest.fixture

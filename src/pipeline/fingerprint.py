@@ -16,7 +16,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -43,7 +43,8 @@ def fingerprint(module: str, *unused: str, **entries: str) -> str:
     pending, seen = {(module, name) for name in _all_names(module)}, {}
     while pending:
         place = pending.pop()
-        seen[place], uses = _code(*place, tuple(entries.items()))
+        known = _read(place[0]).assigned if place[1] == ASSIGNED else ()
+        seen[place], uses = _code(*place, tuple((name, entries[name]) for name in sorted(entries) if name in known))
         pending |= {found for found in uses if found not in seen and (found[0] not in unused or not found[1])}
     return hashlib.sha256(repr(sorted(seen.items())).encode()).hexdigest()[:16]
 
@@ -52,8 +53,8 @@ Place = tuple[str, str]  # a module and a name in it: of a function or class, or
 ASSIGNED = "="
 
 
-@cache
-def _code(module: str, name: str, entries: tuple[Place, ...]) -> tuple[str, frozenset[Place]]:
+@cache  # of the entries it is given only those of the place's own registries, so most places are read once
+def _code(module: str, name: str, entries: tuple[tuple[str, str], ...]) -> tuple[str, frozenset[Place]]:
     """The code at a place, and the places that it uses."""
     source = _read(module)
     if not name:
@@ -94,6 +95,11 @@ class _Source:
     imports: dict[str, set[str]]
     beside: str
 
+    @cached_property
+    def assigned(self) -> set[str]:
+        """The variables of the assignments."""
+        return {node.id for one in self.assignments if isinstance(node := _target(one), ast.Name)}
+
     def imported_modules(self) -> set[str]:
         """The modules of this package that an import runs."""
         return {_place(target)[0] for targets in self.imports.values() for target in targets if _own(target)}
@@ -125,6 +131,7 @@ def _read(module: str) -> _Source:
     return source
 
 
+@cache
 def _path(module: str) -> Path | None:
     stem = ROOT.joinpath(*module.split("."))
     return next((path for path in (stem.with_suffix(".py"), stem / "__init__.py") if path.exists()), None)
@@ -196,12 +203,16 @@ def _imported(node: ast.AST) -> Iterator[tuple[str, str]]:
 
 def _restricted(statement: ast.Assign | ast.AnnAssign, entries: Mapping[str, str]) -> ast.stmt:
     """An assignment; of a registry with a chosen entry, only that one."""
-    target = statement.target if isinstance(statement, ast.AnnAssign) else statement.targets[0]
+    target = _target(statement)
     if not (isinstance(target, ast.Name) and target.id in entries and isinstance(statement.value, ast.Dict)):
         return statement
     pairs = zip(statement.value.keys, statement.value.values, strict=True)
     chosen = [pair for pair in pairs if isinstance(pair[0], ast.Constant) and pair[0].value == entries[target.id]]
     return ast.Assign([target], ast.Dict(*map(list, zip(*chosen, strict=True)))) if chosen else statement
+
+
+def _target(statement: ast.Assign | ast.AnnAssign) -> ast.expr:
+    return statement.target if isinstance(statement, ast.AnnAssign) else statement.targets[0]
 
 
 def _c_code(path: Path) -> str:

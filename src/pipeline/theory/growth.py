@@ -5,7 +5,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy.stats import linregress
 
 from pipeline.theory.names import CONSTRUCTED, COUNTING, FORMULA, NORMS
 
@@ -30,6 +29,8 @@ class Law(NamedTuple):
 
 def line(x: ArrayLike, y: ArrayLike) -> Law:
     """The least-squares line through points of at least two different x."""
+    from scipy.stats import linregress  # here, since each process of the workflow imports this module and few come here
+
     found = linregress(x, y)
     return Law(found.slope, found.stderr, found.intercept, found.rvalue**2, len(x))
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import pandas as pd
 from pydantic import Field
-from scipy.stats import t
+from scipy.special import stdtrit
 
 from pipeline.claims.evidence import Evidence, require_count, require_span
 from pipeline.claims.rule import rule
@@ -105,5 +105,5 @@ def _table(evidence: Evidence, name: str, sweep: str, needed: int, column: str) 
 
 
 def _slope(name: str, law: Law, evidence: Evidence) -> Estimate:
-    reach = t.ppf((1 + evidence.confidence) / 2, law.points - 2) * law.error
+    reach = stdtrit(law.points - 2, (1 + evidence.confidence) / 2) * law.error
     return Estimate(name, law.slope, law.slope - reach, law.slope + reach)
