@@ -174,7 +174,9 @@ def test_a_killed_workflow_whose_job_runs_on(half, undisturbed):
 def test_two_workflows_in_one_folder(half, undisturbed):
     first = start(half, *options(half), start_new_session=True)
     child(first, "pipeline.jobs.server", "torch")
+    first.send_signal(signal.SIGSTOP)  # or it may be done before the other has started
     second = snakemake(half, *options(half))
+    first.send_signal(signal.SIGCONT)
     assert second.returncode == 1
     said("Directory cannot be locked", second.stderr)
     assert "no other Snakemake process is trying to create the same files" in second.stderr

@@ -15,7 +15,7 @@ rule design:
         "../../environment.yml"
     params:
         spec=lambda w: targets.design_spec(CONFIG, curve_of(w)),
-        code=fingerprint("pipeline.jobs.design"),
+        code=code_of("pipeline.jobs.design"),
     shell:
         "python -m pipeline.jobs design --spec {params.spec:q} --grid {input.grid} --rounds {input.rounds}"
         " --output {output} --log {log}"

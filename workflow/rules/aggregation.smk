@@ -13,7 +13,7 @@ rule runs_table:
         "../../environment.yml"
     params:
         spec=targets.experiments_spec(CONFIG.enabled),
-        code=fingerprint("pipeline.jobs.tabulate"),
+        code=code_of("pipeline.jobs.tabulate"),
     shell:
         "python -m pipeline.jobs tabulate --table runs --spec {params.spec:q} --files {input.files} --adaptive {input.adaptive}"
         " --output {output} --log {log}"
@@ -31,7 +31,7 @@ rule learning_curves_table:
     params:
         table="learning_curves",
         spec=targets.experiments_spec(targets.shown(CONFIG, "learning_curves")),
-        code=fingerprint("pipeline.jobs.tabulate"),
+        code=code_of("pipeline.jobs.tabulate"),
     shell:
         "python -m pipeline.jobs tabulate --table {params.table} --spec {params.spec:q} --files {input.files}"
         " --adaptive {input.adaptive} --output {output} --log {log}"
@@ -47,7 +47,7 @@ use rule learning_curves_table as progress_table with:
     params:
         table="progress",
         spec=targets.experiments_spec(CONFIG.recording("progress")),
-        code=fingerprint("pipeline.jobs.tabulate"),
+        code=code_of("pipeline.jobs.tabulate"),
 
 
 use rule learning_curves_table as attention_table with:
@@ -60,7 +60,7 @@ use rule learning_curves_table as attention_table with:
     params:
         table="attention",
         spec=targets.experiments_spec(CONFIG.recording("attention")),
-        code=fingerprint("pipeline.jobs.tabulate"),
+        code=code_of("pipeline.jobs.tabulate"),
 
 
 use rule learning_curves_table as attention_maps_table with:
@@ -73,7 +73,7 @@ use rule learning_curves_table as attention_maps_table with:
     params:
         table="attention_maps",
         spec=targets.experiments_spec(targets.shown(CONFIG, "attention_map")),
-        code=fingerprint("pipeline.jobs.tabulate"),
+        code=code_of("pipeline.jobs.tabulate"),
 
 
 rule attention_steps:
@@ -113,7 +113,7 @@ rule success_rates:
                 "confidence": CONFIG.analysis.confidence,
             }
         ),
-        code=fingerprint("pipeline.jobs.success_rates"),
+        code=code_of("pipeline.jobs.success_rates"),
     shell:
         "python -m pipeline.jobs success_rates --spec {params.spec:q} --runs {input.runs} --output {output} --log {log}"
 
@@ -138,7 +138,7 @@ rule critical_sample_size:
         "../../environment.yml"
     params:
         spec=ESTIMATION,
-        code=fingerprint("pipeline.jobs.critical_sample_sizes"),
+        code=code_of("pipeline.jobs.critical_sample_sizes"),
     shell:
         "python -m pipeline.jobs critical_sample_sizes --spec {params.spec:q} --rates {input.rates}"
         " --output {output} --log {log}"
@@ -156,7 +156,7 @@ rule scaling_fits:
         "../../environment.yml"
     params:
         spec=ESTIMATION,
-        code=fingerprint("pipeline.jobs.scaling_fits"),
+        code=code_of("pipeline.jobs.scaling_fits"),
     shell:
         "python -m pipeline.jobs scaling_fits --spec {params.spec:q} --critical {input.critical} --rates {input.rates}"
         " --output {output} --log {log}"
@@ -176,7 +176,7 @@ rule law_fits:
         "../../environment.yml"
     params:
         spec=ESTIMATION,
-        code=fingerprint("pipeline.jobs.law_fits"),
+        code=code_of("pipeline.jobs.law_fits"),
     shell:
         "python -m pipeline.jobs law_fits --spec {params.spec:q} --rates {input.rates} --fits {output.fits}"
         " --verdicts {output.verdicts} --sizes {output.sizes} --curves {output.curves} --log {log}"
@@ -194,7 +194,7 @@ rule sensitivity:
         "../../environment.yml"
     params:
         spec=targets.sensitivity_spec(CONFIG),
-        code=fingerprint("pipeline.jobs.sensitivity"),
+        code=code_of("pipeline.jobs.sensitivity"),
     shell:
         "python -m pipeline.jobs sensitivity --spec {params.spec:q} --critical {input.critical} --rates {input.rates}"
         " --output {output} --log {log}"
@@ -216,7 +216,7 @@ rule transitions:
         "../../environment.yml"
     params:
         spec=ONLINE,
-        code=fingerprint("pipeline.jobs.transitions"),
+        code=code_of("pipeline.jobs.transitions"),
     shell:
         "python -m pipeline.jobs transitions --spec {params.spec:q} --runs {input.runs} --output {output} --log {log}"
 
@@ -232,7 +232,7 @@ rule transition_fits:
         "../../environment.yml"
     params:
         spec=ONLINE,
-        code=fingerprint("pipeline.jobs.transition_fits"),
+        code=code_of("pipeline.jobs.transition_fits"),
     shell:
         "python -m pipeline.jobs transition_fits --spec {params.spec:q} --runs {input.runs} --output {output}"
         " --log {log}"

@@ -17,7 +17,7 @@ rule claims:
         spec=lambda w: targets.claims_spec(
             CONFIG, CLAIMS, rules.train.output[0], Path(workflow.basedir)
         ),
-        code=fingerprint("pipeline.jobs.claims"),
+        code=code_of("pipeline.jobs.claims"),
     shell:
         "python -m pipeline.jobs claims --spec {params.spec:q} --tables {input.tables} --json {output.json}"
         " --markdown {output.markdown} --log {log}"

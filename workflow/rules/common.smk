@@ -34,3 +34,8 @@ def runs_of(experiments):
             experiments.values(), rules.train_adaptive.output.runs
         ),
     }
+
+
+def code_of(module):
+    """The fingerprint of a module, for a rule's params: found when a job needs it, since many processes have one job."""
+    return lambda wildcards: fingerprint(module)

@@ -11,7 +11,7 @@ rule save_config:
         "../../environment.yml"
     params:
         spec=json.dumps(CONFIG.model_dump(mode="json")),
-        code=fingerprint("pipeline.jobs.save_config"),
+        code=code_of("pipeline.jobs.save_config"),
     shell:
         "python -m pipeline.jobs save_config --spec {params.spec:q} --output {output} --log {log}"
 

@@ -89,7 +89,7 @@ for figure, tables in FIGURE_TABLES.items():
             experiments=list(targets.shown(CONFIG, figure)),
             tables=" ".join(f"--{name} {path}" for name, path in tables.items()),
             options=FIGURE_OPTIONS.get(figure, ""),
-            code=fingerprint(f"pipeline.figures.{figure}"),
+            code=code_of(f"pipeline.figures.{figure}"),
         shell:
             "python -m pipeline.figures.{params.figure} {params.tables} {params.options}"
             " --experiments {params.experiments} --output-folder results/figures 2> {log}"
@@ -136,7 +136,7 @@ rule summary:
         options=" ".join(
             f"--{name} {path}" for name, path in (TRANSITIONS | LEDGER).items()
         ),
-        code=fingerprint("pipeline.jobs.summarise"),
+        code=code_of("pipeline.jobs.summarise"),
     shell:
         "python -m pipeline.jobs summarise --spec {params.spec:q} --critical {input.critical} --fits {input.fits}"
         " --verdicts {input.verdicts} --runs {input.runs} {params.options} --output {output} --log {log}"

@@ -34,7 +34,7 @@ rule page:
     params:
         claims=f"--claims {rules.claims.output.json}" if CLAIMS else "",
         spec=targets.page_spec(CONFIG, SHOWN_TABLES, CAPTIONS),
-        code=fingerprint("pipeline.jobs.page"),
+        code=code_of("pipeline.jobs.page"),
     shell:
         "python -m pipeline.jobs page --spec {params.spec:q} --command {resources.command:q} --tables {input.tables}"
         " --figures results/figures --config {input.config} {params.claims} --benchmarks results/benchmarks --output {output} --log {log}"

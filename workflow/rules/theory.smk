@@ -110,7 +110,7 @@ for figure, tables in THEORY_TABLES.items():
         params:
             figure=figure,
             tables=" ".join(f"--{name} {path}" for name, path in tables.items()),
-            code=fingerprint(f"pipeline.figures.{figure}"),
+            code=code_of(f"pipeline.figures.{figure}"),
         shell:
             "python -m pipeline.figures.{params.figure} {params.tables} --output-folder results/figures 2> {log}"
 
