@@ -2,7 +2,8 @@
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 RUN = snakemake --cores all
-# Of run, forecast, figures, stale and profile: make stale CONFIG=config/quick.yaml
+# Of run, forecast, watch, report, figures, stale and profile: make stale CONFIG=config/quick.yaml, or of several files,
+# each laid over those before it: make stale CONFIG="config/config.yaml my-changes.yaml"
 CONFIG ?= config/config.yaml
 
 .PHONY: env quick paper smoke run forecast figures stale profile watch report test test-page bench simulate lint docs site paper-ready crate clean

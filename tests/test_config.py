@@ -466,6 +466,22 @@ def test_merge_keys_may_override(tmp_path):
     assert [training.max_steps for training in load(path).training.values()] == [40, 60]
 
 
+def test_config_files_are_laid_over_each_other_as_snakemake_does(tmp_path):
+    raws = [
+        {"training": {"paper": {"max_steps": 40, "eval_every": 10}}, "experiments": {"x": {"grid": {"T": [10, 20]}}}},
+        {"training": {"paper": {"max_steps": 60}, "b": {}}, "experiments": {"x": {"grid": {"T": [30]}}, "y": {}}},
+        {"experiments": {"x": {"enabled": False}}},
+    ]
+    files = [tmp_path / f"{number}.yaml" for number in range(len(raws))]
+    for file, raw in zip(files, raws, strict=True):
+        file.write_text(yaml.safe_dump(raw))
+    merged = {}
+    for raw in raws:
+        update_config(merged, raw)
+    assert load(*files) == parse(merged)
+    assert load(*files).training["paper"].eval_every == 10
+
+
 def test_missing_file_is_an_os_error(tmp_path):
     with pytest.raises(FileNotFoundError):
         load(tmp_path / "absent.yaml")

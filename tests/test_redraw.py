@@ -14,7 +14,7 @@ from pipeline.dry_run import Job, WorkflowFailed
 from running import environment
 from smoke import copy_of_the_checkout
 
-CONFIG = Path("my.yaml")
+CONFIGS = [Path("my.yaml"), Path("tree.yaml")]
 FOLLOWS = "Input files updated by another job: x"
 TABLE, FIGURE = Job("runs_table", FOLLOWS, "t.parquet"), Job("figure_noise", "Params have changed", "noise.svg")
 
@@ -26,8 +26,8 @@ def drawn(monkeypatch):
     monkeypatch.setattr(redraw.subprocess, "run", lambda command: commands.append(command) or CompletedProcess([], 3))
 
     def draw(*jobs: Job) -> tuple[int, list[list[str]]]:
-        monkeypatch.setattr(redraw, "dry_run", lambda config, target: [*jobs])
-        return redraw.redraw(CONFIG), commands
+        monkeypatch.setattr(redraw, "dry_run", lambda configs, target: [*jobs])
+        return redraw.redraw(CONFIGS), commands
 
     return draw
 
@@ -39,12 +39,12 @@ def test_only_the_rules_of_stale_tables_and_figures_may_run(drawn, capsys):
     assert command[:2] == ["snakemake", "figures"]
     allowed = command.index("--allowed-rules")
     assert command[allowed + 1 :] == ["figures", "figure_noise", "runs_table"]
-    assert command[command.index("--configfile") + 1] == "my.yaml"
+    assert command[command.index("--configfile") + 1 : allowed] == ["my.yaml", "tree.yaml"]
     assert "1 training job is stale; the figures show the runs as they are" in capsys.readouterr().out
 
 
 def test_missing_runs_are_said(drawn):
-    with pytest.raises(SystemExit, match=r"1 file of results .* such as r\.parquet; .* --configfile my\.yaml"):
+    with pytest.raises(SystemExit, match=r"1 file of .* such as r\.parquet; .* --configfile my\.yaml tree\.yaml"):
         drawn(Job("fit", "Missing output files: r.parquet", "r.parquet"), TABLE, FIGURE)
 
 
@@ -54,12 +54,12 @@ def test_nothing_stale_is_said(drawn, capsys):
 
 
 def test_what_snakemake_says_is_passed_on(monkeypatch):
-    def fail(config, target):
+    def fail(configs, target):
         raise WorkflowFailed("The config is wrong")
 
     monkeypatch.setattr(redraw, "dry_run", fail)
     with pytest.raises(SystemExit, match="The config is wrong"):
-        redraw.redraw(CONFIG)
+        redraw.redraw(CONFIGS)
 
 
 @pytest.mark.slow

@@ -92,12 +92,13 @@ def table(seconds: dict[str, float]) -> str:
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("config", type=Path)
+    parser.add_argument("config", type=Path, nargs="+")
     parser.add_argument("--cores", type=int, default=os.cpu_count(), help="that the workflow had; default: all")
     given = parser.parse_args()
     jobs = job_times()
     if not jobs:
-        sys.exit(f"nothing has run here yet; run: snakemake --cores all --configfile {given.config}")
+        files = " ".join(map(str, given.config))
+        sys.exit(f"nothing has run here yet; run: snakemake --cores all --configfile {files}")
     try:
         stale = dry_run(given.config)
     except WorkflowFailed as error:
