@@ -86,7 +86,7 @@ paper-ready: env
 	python -m pipeline.paper_ready --template $(or $(TEMPLATE),icml)
 
 crate: env
-	python -m pipeline.crate --command "$(or $(COMMAND),make paper)"
+	python -m pipeline.crate --command "$(or $(COMMAND),$(error which command made the results? make crate COMMAND="make paper"))"
 
 clean:
 	rm -rf .venv .snakemake .pytest_cache .ruff_cache .hypothesis

@@ -77,6 +77,7 @@ def test_the_stale_figure_is_drawn_and_nothing_is_trained(finished, tmp_path):
     assert run.returncode == 0, run.stderr
     assert re.findall(r"Finished jobid: .*Rule: (\w+)", run.stderr) == ["figure_learners", "figures"]
     assert "1 training job is stale; the figures show the runs as they are" in run.stdout
+    assert "Critical sample size:" not in run.stdout, "the summary is of an earlier run"
     assert contents(checkout / "results") == before, "a new variable changes no figure, and nothing else is made"
 
 

@@ -85,8 +85,9 @@ def table(seconds: dict[str, float]) -> str:
     total = sum(seconds.values())
     outside = total - seconds.get(LEARNING, 0.0)
     rows = sorted(seconds.items(), key=lambda part: -part[1])
-    rows += [("outside training", outside), ("outside training and drawing", outside - seconds.get(DRAWING, 0.0))]
-    return "\n".join(f"{value:9.1f} s {value / total:6.1%}  {name}" for name, value in rows)
+    sums = [("outside training", outside), ("outside training and drawing", outside - seconds.get(DRAWING, 0.0))]
+    lines = [f"{value:9.1f} s {value / total:6.1%}  {name}" for name, value in rows + sums]
+    return "\n".join([*lines[: len(rows)], "Of these together:", *lines[len(rows) :]])
 
 
 def main() -> None:
