@@ -11,7 +11,7 @@ import pytest
 
 from pipeline import redraw
 from pipeline.dry_run import Job, WorkflowFailed
-from running import environment
+from running import ROOT, environment
 from smoke import copy_of_the_checkout
 
 CONFIGS = [Path("my.yaml"), Path("tree.yaml")]
@@ -60,6 +60,14 @@ def test_what_snakemake_says_is_passed_on(monkeypatch):
     monkeypatch.setattr(redraw, "dry_run", fail)
     with pytest.raises(SystemExit, match="The config is wrong"):
         redraw.redraw(CONFIGS)
+
+
+def test_the_charts_code_on_the_page_works(tmp_path, monkeypatch):
+    page = (ROOT / "docs/how-to/redraw.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "docs").symlink_to(ROOT / "docs")
+    exec(re.search(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)[1], {})
+    assert "Success rate" in (tmp_path / "heatmap.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
