@@ -2,7 +2,8 @@
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 RUN = snakemake --cores all
-# Of run, forecast, figures, stale and profile: make stale CONFIG=config/quick.yaml
+# Of run, forecast, watch, report, figures, stale and profile: make stale CONFIG=config/quick.yaml, or of several files,
+# each laid over those before it: make stale CONFIG="config/config.yaml my-changes.yaml"
 CONFIG ?= config/config.yaml
 
 .PHONY: env quick paper smoke run forecast figures stale profile watch report test test-page bench simulate lint docs site paper-ready crate clean
@@ -85,7 +86,7 @@ paper-ready: env
 	python -m pipeline.paper_ready --template $(or $(TEMPLATE),icml)
 
 crate: env
-	python -m pipeline.crate --command "$(or $(COMMAND),make paper)"
+	python -m pipeline.crate --command "$(or $(COMMAND),$(error which command made the results? make crate COMMAND="make paper"))"
 
 clean:
 	rm -rf .venv .snakemake .pytest_cache .ruff_cache .hypothesis

@@ -2,6 +2,9 @@
 
 import yaml
 
+from pipeline.config import FITTED, TRAINED
+from pipeline.functions import FUNCTIONS
+
 VALID = """
 data: {standard: {holdout_size: 100, reject_ambiguous: true, max_redraws: 10}}
 models: {tiny: {kind: transformer, width: 16, heads: 4, mlp_width: 16, init_std: 0.02}}
@@ -19,6 +22,7 @@ figures:
 compute: {seeds_per_job: 2, device: auto}
 """
 REMOVE = object()
+NAMES, KINDS = (", ".join(sorted(known)) for known in (FUNCTIONS, TRAINED | FITTED))
 
 
 def valid() -> dict:
@@ -53,7 +57,7 @@ WRONG = [
     (
         "experiments.and3.function",
         "zzz",
-        "unknown function 'zzz'; use one of: and, junta, majority, or, parity",
+        f"unknown function 'zzz'; use one of: {NAMES}",
     ),
     ("experiments.and3.data", "standrad", "unknown data 'standrad'; did you mean 'standard'?"),
     ("experiments.and3.model", "tinny", "unknown model 'tinny'; did you mean 'tiny'?"),
@@ -95,12 +99,12 @@ WRONG = [
     (
         "models.tiny.kind",
         "cnn",
-        "unknown kind 'cnn'; use one of: consistent, decision_tree, logistic_regression, lstm, mlp, transformer",
+        f"unknown kind 'cnn'; use one of: {KINDS}",
     ),
     (
         "models.tiny.kind",
         None,
-        "unknown kind 'null'; use one of: consistent, decision_tree, logistic_regression, lstm, mlp, transformer",
+        f"unknown kind 'null'; use one of: {KINDS}",
     ),
     ("models.tiny", [], "a list is not a mapping; write 'key: value' lines"),
     ("compute.device", "gpu", "'gpu' is not allowed; use 'cpu', 'cuda' or 'auto'"),
@@ -123,7 +127,7 @@ WRONG = [
     (
         "experiments.and3.function",
         "аnd",
-        "unknown function 'аnd'; use one of: and, junta, majority, or, parity",
+        f"unknown function 'аnd'; use one of: {NAMES}",
     ),  # a Cyrillic а
     ("data.bücher", {}, "'bücher' is not a valid name; use a-z, 0-9 and _, a letter first"),
     ("training.paper.max_steps", "１００", "YAML reads '１００' as text, not as a number; write 100"),

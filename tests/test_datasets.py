@@ -41,13 +41,15 @@ def content(one: TrainingSet) -> dict:
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_labels_are_the_functions_and_balanced(function):
+def test_labels_are_the_functions_at_its_bit_probability(function):
     address = Address(function, 3, 12, 400)
     one = draw(address)
     holdout = draw_holdout(function, 3, 12, 200)
     assert (one.labels == evaluate(one.truth_table, one.inputs.unpack(), one.support)).all()
     assert (one.holdout_labels == evaluate(one.truth_table, holdout.unpack(), one.support)).all()
-    assert abs(one.labels.mean() - 0.5) < 4 * 0.5 / np.sqrt(400)
+    p, ones = FUNCTIONS[function].bit_probability(3), np.bitwise_count(np.arange(2**3)).astype(int)
+    share = np.sum(one.truth_table * p**ones * (1 - p) ** (3 - ones))
+    assert abs(one.labels.mean() - share) < 4 * 0.5 / np.sqrt(400)
 
 
 def test_supports_are_uniform_over_seeds():

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from pipeline.functions import FUNCTIONS, MAX_SPARSITY, evaluate
 from pipeline.randomness import Stream
 
+STUDIED = ("and", "or", "parity", "majority", "junta")
+UNBALANCED = set()  # names of functions of one's own whose label no bit probability balances at every k
 DEFINITIONS = {"and": all, "or": any, "parity": lambda x: sum(x) % 2 == 1, "majority": lambda x: 2 * sum(x) > len(x)}
 
 
@@ -24,8 +26,8 @@ def sparsities(name, largest):
 
 
 def test_the_registry_holds_the_functions_of_the_study():
-    assert set(FUNCTIONS) == {"and", "or", "parity", "majority", "junta"}
-    assert [name for name, function in FUNCTIONS.items() if function.linear] == ["parity"]
+    assert set(FUNCTIONS) >= set(STUDIED)
+    assert [name for name in STUDIED if FUNCTIONS[name].linear] == ["parity"]
 
 
 @pytest.mark.parametrize("name", DEFINITIONS)
@@ -36,7 +38,7 @@ def test_truth_tables_follow_the_definitions(name):
         assert table.tolist() == [bool(DEFINITIONS[name](x)) for x in little_endian_assignments(k)]
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("name", sorted(FUNCTIONS.keys() - UNBALANCED))
 def test_labels_are_balanced_at_the_bit_probability(name):
     for k in sparsities(name, MAX_SPARSITY):
         p = FUNCTIONS[name].bit_probability(k)
@@ -48,7 +50,7 @@ def test_sparsities_are_bounded_and_odd_for_majority():
     for name, function in FUNCTIONS.items():
         assert function.check_sparsity(0) == "k must be from 1 to 16, not 0"
         assert function.check_sparsity(17) == "k must be from 1 to 16, not 17"
-        expected = range(1, 17, 2) if name == "majority" else range(1, 17)
+        expected = range(1, 17, 2) if function.odd_sparsity else range(1, 17)
         assert sparsities(name, 16) == list(expected)
     assert "k must be odd, not 4" in FUNCTIONS["majority"].check_sparsity(4)
 

@@ -30,6 +30,7 @@ def test_core_seconds_by_part():
     )
     lines = table(found).splitlines()
     assert lines[0].split() == ["16.0", "s", "43.2%", "cores", "without", "a", "job"]
+    assert lines[-3] == "Of these together:", "the shares above it add up to the whole"
     assert lines[-2].split() == ["23.5", "s", "63.5%", "outside", "training"]
     assert lines[-1].split() == ["22.5", "s", "60.8%", "outside", "training", "and", "drawing"]
 

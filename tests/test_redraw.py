@@ -11,10 +11,10 @@ import pytest
 
 from pipeline import redraw
 from pipeline.dry_run import Job, WorkflowFailed
-from running import environment
+from running import ROOT, environment
 from smoke import copy_of_the_checkout
 
-CONFIG = Path("my.yaml")
+CONFIGS = [Path("my.yaml"), Path("tree.yaml")]
 FOLLOWS = "Input files updated by another job: x"
 TABLE, FIGURE = Job("runs_table", FOLLOWS, "t.parquet"), Job("figure_noise", "Params have changed", "noise.svg")
 
@@ -26,8 +26,8 @@ def drawn(monkeypatch):
     monkeypatch.setattr(redraw.subprocess, "run", lambda command: commands.append(command) or CompletedProcess([], 3))
 
     def draw(*jobs: Job) -> tuple[int, list[list[str]]]:
-        monkeypatch.setattr(redraw, "dry_run", lambda config, target: [*jobs])
-        return redraw.redraw(CONFIG), commands
+        monkeypatch.setattr(redraw, "dry_run", lambda configs, target: [*jobs])
+        return redraw.redraw(CONFIGS), commands
 
     return draw
 
@@ -39,12 +39,12 @@ def test_only_the_rules_of_stale_tables_and_figures_may_run(drawn, capsys):
     assert command[:2] == ["snakemake", "figures"]
     allowed = command.index("--allowed-rules")
     assert command[allowed + 1 :] == ["figures", "figure_noise", "runs_table"]
-    assert command[command.index("--configfile") + 1] == "my.yaml"
+    assert command[command.index("--configfile") + 1 : allowed] == ["my.yaml", "tree.yaml"]
     assert "1 training job is stale; the figures show the runs as they are" in capsys.readouterr().out
 
 
 def test_missing_runs_are_said(drawn):
-    with pytest.raises(SystemExit, match=r"1 file of results .* such as r\.parquet; .* --configfile my\.yaml"):
+    with pytest.raises(SystemExit, match=r"1 file of .* such as r\.parquet; .* --configfile my\.yaml tree\.yaml"):
         drawn(Job("fit", "Missing output files: r.parquet", "r.parquet"), TABLE, FIGURE)
 
 
@@ -54,12 +54,20 @@ def test_nothing_stale_is_said(drawn, capsys):
 
 
 def test_what_snakemake_says_is_passed_on(monkeypatch):
-    def fail(config, target):
+    def fail(configs, target):
         raise WorkflowFailed("The config is wrong")
 
     monkeypatch.setattr(redraw, "dry_run", fail)
     with pytest.raises(SystemExit, match="The config is wrong"):
-        redraw.redraw(CONFIG)
+        redraw.redraw(CONFIGS)
+
+
+def test_the_charts_code_on_the_page_works(tmp_path, monkeypatch):
+    page = (ROOT / "docs/how-to/redraw.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "docs").symlink_to(ROOT / "docs")
+    exec(re.search(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)[1], {})
+    assert "Success rate" in (tmp_path / "heatmap.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
@@ -77,6 +85,7 @@ def test_the_stale_figure_is_drawn_and_nothing_is_trained(finished, tmp_path):
     assert run.returncode == 0, run.stderr
     assert re.findall(r"Finished jobid: .*Rule: (\w+)", run.stderr) == ["figure_learners", "figures"]
     assert "1 training job is stale; the figures show the runs as they are" in run.stdout
+    assert "Critical sample size:" not in run.stdout, "the summary is of an earlier run"
     assert contents(checkout / "results") == before, "a new variable changes no figure, and nothing else is made"
 
 

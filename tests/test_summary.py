@@ -60,7 +60,7 @@ def test_the_summary_has_the_verdicts_on_claims():
         "  undecided      C.",
         "  not supported  D.",
         "  undecided      E.",
-        "  undecided      1 on experiments that are not in this config",
+        "  undecided      and 1 more, on experiments that are not in this config",
         "",
     ]
     assert not any("Claims" in line for line in summary(nothing, nothing, nothing, nothing, 0.5, 0.95).splitlines())

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,17 +32,17 @@ class WorkflowFailed(Exception):
     """Snakemake could not say what would run; the text is its own."""
 
 
-def dry_run(config: Path, *targets: str) -> list[Job]:
-    """The jobs that `snakemake` would start here for a config file, without the targets that only gather files.
+def dry_run(configs: Iterable[Path], *targets: str) -> list[Job]:
+    """The jobs that `snakemake` would start here for config files, without the targets that only gather files.
 
     Args:
-        config: the config file.
+        configs: the config files, each laid over those before it.
         targets: of the workflow; none: its default.
 
     Raises:
         WorkflowFailed: the config is wrong, or files are missing that no rule makes.
     """
-    options = ["--dry-run", "--cores", "1", "--nocolor", "--quiet", "host", "--configfile", str(config)]
+    options = ["--dry-run", "--cores", "1", "--nocolor", "--quiet", "host", "--configfile", *map(str, configs)]
     done = subprocess.run(["snakemake", *targets, *options], capture_output=True, text=True)
     if done.returncode:
         raise WorkflowFailed((done.stderr + done.stdout).strip())

@@ -176,15 +176,15 @@ def forecast(config: Config, jobs: Iterable[Job], cores: int) -> str:
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("config", type=Path)
+    parser.add_argument("config", type=Path, nargs="+")
     parser.add_argument("--cores", type=int, default=os.cpu_count())
     given = parser.parse_args()
     try:
-        config = load(given.config)
+        config = load(*given.config)
     except ConfigError as error:
         raise SystemExit(f"The config is wrong:\n{error}") from None
     except OSError as error:
-        raise SystemExit(f"{given.config}: {error.strerror}; name a YAML file such as config/quick.yaml") from None
+        raise SystemExit(f"{error.filename}: {error.strerror}; name a YAML file such as config/quick.yaml") from None
     print(forecast(config, all_jobs(config), given.cores))
 
 

@@ -85,19 +85,21 @@ def table(seconds: dict[str, float]) -> str:
     total = sum(seconds.values())
     outside = total - seconds.get(LEARNING, 0.0)
     rows = sorted(seconds.items(), key=lambda part: -part[1])
-    rows += [("outside training", outside), ("outside training and drawing", outside - seconds.get(DRAWING, 0.0))]
-    return "\n".join(f"{value:9.1f} s {value / total:6.1%}  {name}" for name, value in rows)
+    sums = [("outside training", outside), ("outside training and drawing", outside - seconds.get(DRAWING, 0.0))]
+    lines = [f"{value:9.1f} s {value / total:6.1%}  {name}" for name, value in rows + sums]
+    return "\n".join([*lines[: len(rows)], "Of these together:", *lines[len(rows) :]])
 
 
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("config", type=Path)
+    parser.add_argument("config", type=Path, nargs="+")
     parser.add_argument("--cores", type=int, default=os.cpu_count(), help="that the workflow had; default: all")
     given = parser.parse_args()
     jobs = job_times()
     if not jobs:
-        sys.exit(f"nothing has run here yet; run: snakemake --cores all --configfile {given.config}")
+        files = " ".join(map(str, given.config))
+        sys.exit(f"nothing has run here yet; run: snakemake --cores all --configfile {files}")
     try:
         stale = dry_run(given.config)
     except WorkflowFailed as error:

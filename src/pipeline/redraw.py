@@ -6,19 +6,20 @@
 import argparse
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.dry_run import LEARNING, TRAINING, WorkflowFailed, dry_run
 
 
-def redraw(config: Path) -> int:
+def redraw(configs: Sequence[Path]) -> int:
     """Draws what is stale from the runs that are there; the exit status of Snakemake.
 
     Raises:
         SystemExit: there are too few runs, or Snakemake cannot say what is stale; the message has the mend.
     """
     try:
-        jobs = dry_run(config, "figures")
+        jobs = dry_run(configs, "figures")
     except WorkflowFailed as error:
         sys.exit(str(error))
     training = [job for job in jobs if job.rule in LEARNING]
@@ -26,7 +27,7 @@ def redraw(config: Path) -> int:
     if missing:
         sys.exit(
             f"The figures need {len(missing)} file{'s' * (len(missing) > 1)} of results that are missing, such as"
-            f" {missing[0]}; train them first: snakemake --cores all --configfile {config}"
+            f" {missing[0]}; train them first: snakemake --cores all --configfile {' '.join(map(str, configs))}"
         )
     if training:
         number = "1 training job is" if len(training) == 1 else f"{len(training)} training jobs are"
@@ -35,11 +36,11 @@ def redraw(config: Path) -> int:
     if not rules:
         print("All figures are up to date.")
         return 0
-    options = ["--cores", "all", "--configfile", str(config), "--allowed-rules", "figures", *rules]
+    options = ["--cores", "all", "--configfile", *map(str, configs), "--allowed-rules", "figures", *rules]
     return subprocess.run(["snakemake", "figures", *options]).returncode
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("config", type=Path)
+    parser.add_argument("config", type=Path, nargs="+")
     sys.exit(redraw(parser.parse_args().config))

@@ -162,10 +162,10 @@ def _leaves(value: object, path: str = "") -> Iterator[tuple[str, str]]:
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("config", type=Path)
+    parser.add_argument("config", type=Path, nargs="+")
     given = parser.parse_args()
     try:
-        config, jobs = load(given.config), dry_run(given.config)
+        config, jobs = load(*given.config), dry_run(given.config)
     except (ConfigError, WorkflowFailed, OSError) as error:
         sys.exit(str(error))
     print(report(jobs, config, present_blocks(RUN_FILE)))

@@ -84,7 +84,7 @@ def _verdicts(claims: Sequence[Mapping]) -> Iterator[str]:
     absent = [one for one in undecided if one["runs"]["experiments"] and not one["runs"]["count"]]
     yield from (f"  {one['verdict']:<14} {one['statement']}" for one in claims if one not in absent)
     if absent:
-        yield f"  {'undecided':<14} {len(absent)} on experiments that are not in this config"
+        yield f"  {'undecided':<14} and {len(absent)} more, on experiments that are not in this config"
 
 
 def _laws(fits: pd.DataFrame) -> Iterator[str]:

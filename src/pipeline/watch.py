@@ -173,14 +173,14 @@ def follow(config: Config, folder: Path, picture: Path, interval: float | None) 
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("config", type=Path)
+    parser.add_argument("config", type=Path, nargs="+")
     parser.add_argument("--folder", type=Path, default=Path(), help="the one that results/ lies in")
     parser.add_argument("--picture", type=Path, default=Path("results/watch.svg"), help="where the figure goes")
     parser.add_argument("--interval", type=float, default=10, help="seconds between two looks")
     parser.add_argument("--once", action="store_true", help="look once")
     given = parser.parse_args()
     try:
-        follow(load(given.config), given.folder, given.picture, None if given.once else given.interval)
+        follow(load(*given.config), given.folder, given.picture, None if given.once else given.interval)
     except ConfigError as error:
         raise SystemExit(f"The config is wrong:\n{error}") from None
     except OSError as error:

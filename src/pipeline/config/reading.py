@@ -1,6 +1,7 @@
 """From a mapping or a YAML file to a config; every problem that is found becomes a line of one error."""
 
 from collections.abc import Mapping
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,19 @@ def parse(raw: dict[str, Any]) -> Config:
         raise ConfigError("\n".join(problems(error, _CONFIG))) from None
 
 
-def load(path: str | Path) -> Config:
-    """The config in a YAML file; raises what `read` and `parse` raise."""
-    return parse(read(path))
+def load(*paths: str | Path) -> Config:
+    """The config in YAML files, each laid over those before it, as behind ``--configfile``.
+
+    Raises what `read` and `parse` raise.
+    """
+    return parse(reduce(_laid_over, map(read, paths)))
+
+
+def _laid_over(below: Any, above: Any) -> Any:
+    """Mappings are merged, all else is replaced."""
+    if not (isinstance(below, Mapping) and isinstance(above, Mapping)):
+        return above
+    return {**below, **{key: _laid_over(below.get(key), value) for key, value in above.items()}}
 
 
 def typed(value: Any) -> Any:
