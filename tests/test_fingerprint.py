@@ -118,6 +118,17 @@ def test_of_a_registry_only_the_entry_that_is_used_counts_with_what_it_comes_to(
     assert fingerprint("pipeline.job", SIZES="small") != before["small"], "this runs whoever is used"
 
 
+def test_a_new_entry_of_a_registry_concerns_no_job_of_the_others_though_its_module_is_imported(package):
+    before = {size: fingerprint("pipeline.job", SIZES=size) for size in ("large", "small")}
+    entry = FILES["pipeline/models.py"].replace('"small": _small', '"small": _small, "other": _other')
+    package(
+        "pipeline/models.py", f"from pipeline.stranger import VALUE\n{entry}\n\ndef _other(size):\n    return VALUE\n"
+    )
+    assert {size: fingerprint("pipeline.job", SIZES=size) for size in before} == before
+    package("pipeline/stranger.py", "print()\nVALUE = 1\n")
+    assert fingerprint("pipeline.job", SIZES="small") != before["small"], "this runs on import"
+
+
 def test_modules_that_a_job_does_not_come_to_can_be_left_out(package):
     without, whole = fingerprint("pipeline.job", "pipeline.leaf"), fingerprint("pipeline.job")
     package("pipeline/leaf.py", "VALUE = 2\n")

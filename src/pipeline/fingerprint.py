@@ -46,7 +46,8 @@ def fingerprint(module: str, *unused: str, **entries: str) -> str:
         known = _read(place[0]).assigned if place[1] == ASSIGNED else ()
         seen[place], uses = _code(*place, tuple((name, entries[name]) for name in sorted(entries) if name in known))
         pending |= {found for found in uses if found not in seen and (found[0] not in unused or not found[1])}
-    return hashlib.sha256(repr(sorted(seen.items())).encode()).hexdigest()[:16]
+    code = sorted(found for found in seen.items() if found[1])  # a module that is imported and runs nothing is nothing
+    return hashlib.sha256(repr(code).encode()).hexdigest()[:16]
 
 
 Place = tuple[str, str]  # a module and a name in it: of a function or class, or ASSIGNED, or "" for what always runs
