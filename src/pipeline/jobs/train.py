@@ -7,6 +7,7 @@ import hashlib
 import json
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -137,15 +138,20 @@ def choose_device(name: str) -> torch.device:
     return torch.device("cuda" if available and name != "cpu" else "cpu")
 
 
-def main() -> None:
-    """The job's command."""
-    paths = ("dataset", "holdout", "output", "checkpoint")
-    given = arguments.parse(__doc__, *paths, code={}, device={}, precision={}, threads={"type": int})
+def run(description: str | None, job: Callable[..., None], *paths: str) -> None:
+    """The command of a job that trains: reads its options, prepares torch and calls the job.
+
+    Args:
+        description: the help text.
+        job: takes the specification, the paths, the device and the fingerprint of the code.
+        paths: the names of the paths' options.
+    """
+    given = arguments.parse(description, *paths, code={}, device={}, precision={}, threads={"type": int})
     torch.set_num_threads(given.threads)
     torch.set_float32_matmul_precision("high" if given.precision == "tf32" else "highest")
     keep_freed_memory()
-    train_block(given.spec, *(getattr(given, name) for name in paths), choose_device(given.device), given.code)
+    job(given.spec, *(getattr(given, name) for name in paths), choose_device(given.device), given.code)
 
 
 if __name__ == "__main__":
-    main()
+    run(__doc__, train_block, "dataset", "holdout", "output", "checkpoint")

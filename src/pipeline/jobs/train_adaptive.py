@@ -5,10 +5,8 @@ from pathlib import Path
 import torch
 
 from pipeline.datasets import Address
-from pipeline.engine.memory import keep_freed_memory
-from pipeline.jobs import arguments
 from pipeline.jobs.dataset import draw_block
-from pipeline.jobs.train import choose_device, train_block
+from pipeline.jobs.train import run, train_block
 from pipeline.storage import read_table
 
 
@@ -43,15 +41,5 @@ def train_size(
     train_block({"cell": cell, **learning}, dataset, holdout, output, checkpoint, device, code)
 
 
-def main() -> None:
-    """The job's command."""
-    paths = ("design", "holdout", "dataset", "output", "checkpoint")
-    given = arguments.parse(__doc__, *paths, code={}, device={}, precision={}, threads={"type": int})
-    torch.set_num_threads(given.threads)
-    torch.set_float32_matmul_precision("high" if given.precision == "tf32" else "highest")
-    keep_freed_memory()
-    train_size(given.spec, *(getattr(given, name) for name in paths), choose_device(given.device), given.code)
-
-
 if __name__ == "__main__":
-    main()
+    run(__doc__, train_size, "design", "holdout", "dataset", "output", "checkpoint")
