@@ -16,7 +16,7 @@ from pipeline import faults, targets
 from pipeline.captions import caption
 from pipeline.claims import claims
 from pipeline.fingerprint import fingerprint
-from pipeline.forecast import forecast
+from pipeline.forecast import CLUSTER_START, forecast
 from pipeline.integrity import set_aside_damaged
 from pipeline.jobs import server
 
@@ -117,7 +117,8 @@ onstart:
     jobs = [(job.rule.name, dict(job.wildcards.items())) for job in todo]
     settings = workflow.resource_settings
     cores = (workflow.local_exec and settings.cores) or settings.nodes or 1
-    print(forecast(CONFIG, jobs, cores), file=sys.stderr)
+    start = 0 if workflow.local_exec else CLUSTER_START
+    print(forecast(CONFIG, jobs, cores, start), file=sys.stderr)
     faults.follow_the_clock(workflow.dag, Path("results"))
     if workflow.local_exec:
         # For its limit of jobs a second, every job that ends starts a timer that then looks at the ready jobs each second.

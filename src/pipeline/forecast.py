@@ -36,13 +36,9 @@ from pipeline.durations import DAY, duration
 LEARNER = ("data", "model", "training")
 Job = tuple[str, Mapping[str, str]]  # its rule and its wildcards
 
-STARTS = {
-    "train": 1.2,
-    "train_adaptive": 1.2,
-    "fit": 0.9,
-    "dataset": 0.2,
-    "holdout": 0.2,
-}  # of a job of one of these rules, with its imports
+TOLD_APART = ("train", "train_adaptive", "fit", "dataset", "holdout")  # rules
+START = 0.1  # of one of their jobs, a fork of the job server
+CLUSTER_START = 4.0  # of any job on a cluster, where Snakemake and Python start once more for each
 OTHER = 2.5  # a job that makes a table or a figure
 TABLES = 10  # jobs that every config has
 
@@ -105,14 +101,14 @@ def _search_seconds(speeds: Mapping[str, float], function: str, k: int, T: int) 
 
 def job_seconds(config: Config, rule: str, wildcards: Mapping[str, str]) -> float:
     """A job."""
-    if rule not in STARTS:
+    if rule not in TOLD_APART:
         return OTHER
     function, data = wildcards["function"], config.data[wildcards["data"]]
     k, T, n = (int(wildcards.get(name, 0)) for name in ("k", "T", "n"))
     if rule == "train_adaptive":
-        return STARTS[rule] + _adaptive_seconds(config, CurveAddress(function, *map(wildcards.get, LEARNER), k, T))
+        return START + _adaptive_seconds(config, CurveAddress(function, *map(wildcards.get, LEARNER), k, T))
     if rule == "holdout":
-        return STARTS[rule] + 1e-9 * data.holdout_size * T
+        return START + 1e-9 * data.holdout_size * T
     if rule == "dataset":
         run = drawing_seconds(data, function, k, T, n)
     elif rule == "fit":
@@ -120,7 +116,7 @@ def job_seconds(config: Config, rule: str, wildcards: Mapping[str, str]) -> floa
     else:
         run = training_seconds(config.models[wildcards["model"]], config.training[wildcards["training"]], data, T, n)
     first, last = map(int, wildcards["seeds"].split("-"))
-    return STARTS[rule] + (last - first + 1) * run
+    return START + (last - first + 1) * run
 
 
 def _adaptive_seconds(config: Config, curve: CurveAddress) -> float:
@@ -154,15 +150,16 @@ def all_jobs(config: Config) -> list[Job]:
     return [*found.values(), *chosen, *[("other", {})] * others]
 
 
-def forecast(config: Config, jobs: Iterable[Job], cores: int) -> str:
+def forecast(config: Config, jobs: Iterable[Job], cores: int, start: float = 0) -> str:
     """What to expect of these jobs, in a line; of more than a day with a warning and the mend.
 
     Args:
         config: the config.
         jobs: what is to be done.
         cores: how many jobs run at a time.
+        start: seconds that a job takes besides: on a cluster ``CLUSTER_START``.
     """
-    costs = [job_seconds(config, *job) for job in jobs]
+    costs = [start + job_seconds(config, *job) for job in jobs]
     seconds = max(sum(costs) / cores, max(costs, default=0))
     where = f"on {cores} {'core' if cores == 1 else 'cores'}, {len(costs):_} jobs".replace("_", " ")
     line = (
