@@ -153,5 +153,10 @@ def run(description: str | None, job: Callable[..., None], *paths: str) -> None:
     job(given.spec, *(getattr(given, name) for name in paths), choose_device(given.device), given.code)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """The job's command."""
     run(__doc__, train_block, "dataset", "holdout", "output", "checkpoint")
+
+
+if __name__ == "__main__":
+    main()

@@ -41,5 +41,10 @@ def train_size(
     train_block({"cell": cell, **learning}, dataset, holdout, output, checkpoint, device, code)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """The job's command."""
     run(__doc__, train_size, "design", "holdout", "dataset", "output", "checkpoint")
+
+
+if __name__ == "__main__":
+    main()
