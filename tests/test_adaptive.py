@@ -9,7 +9,7 @@ from pipeline.config import Training, Transformer
 from pipeline.datasets import read_training_sets, write_holdout
 from pipeline.jobs.dataset import draw_block
 from pipeline.jobs.design import design_round
-from pipeline.jobs.train import train_block
+from pipeline.jobs.train import Block, train_blocks
 from pipeline.jobs.train_adaptive import train_size
 from pipeline.sampling import draw_holdout
 from pipeline.storage import read_frame, write_frame
@@ -36,7 +36,7 @@ def block(folder: Path, n: int, seeds: str) -> Path:
     dataset, output = folder / f"n{n}-{seeds}-data.parquet", folder / f"n{n}-{seeds}.parquet"
     draw_block({"cell": {**ADDRESS, "n": n}, "seeds": seeds, **DRAWING}, folder / "holdout.parquet", dataset)
     spec = {"cell": {**CURVE, "n": n}, **LEARNING}
-    train_block(spec, dataset, folder / "holdout.parquet", output, folder / "checkpoint", CPU)
+    train_blocks([Block(spec, dataset, folder / "holdout.parquet", output, folder / "checkpoint")], CPU)
     return output
 
 

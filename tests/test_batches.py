@@ -32,7 +32,7 @@ def batches(protocol: Protocol, seeds: list[int], cell: Address = CELL) -> Batch
 
 def content(source: Batches, step: int) -> tuple[np.ndarray, np.ndarray]:
     """The inputs [R, b, T] and labels [R, b] of a step, as bools."""
-    samples, labels = source.batch(step)
+    samples, labels, _ = source.batch(step)
     assert samples.dtype == labels.dtype == torch.float64
     return samples.numpy() > 0, labels.numpy() == 1
 
@@ -44,6 +44,23 @@ def test_a_full_batch_is_the_training_set():
         for row, seed in enumerate([3, 5]):
             assert (inputs[row] == training_set(seed).inputs.unpack()).all()
             assert (labels[row] == training_set(seed).labels).all()
+
+
+def test_runs_with_fewer_samples_have_their_first_again_with_no_weight():
+    cells = [CELL._replace(n=n) for n in (23, 9)]
+    sets = [training_set(3, cell) for cell in cells]
+    runs = [{**cell._asdict(), "seed": 3} for cell in cells]
+    source = choose_batches(PROTOCOL, MODEL, sets, runs, torch.float64, torch.device("cpu"))
+    inputs, labels = content(source, 0)
+    weights = source.batch(0).weights
+    for row, one in enumerate(sets):
+        n = len(one.labels)
+        expected, own = one.inputs.unpack(), np.arange(23) < n
+        assert (inputs[row] == expected[np.where(own, np.arange(23), 0)]).all()
+        assert (labels[row, :n] == one.labels).all()
+        assert weights[row].tolist() == (own / n).tolist()
+    source.keep(torch.tensor([1]))
+    assert source.batch(1).weights[0].tolist() == weights[1].tolist()
 
 
 def test_an_epoch_of_minibatches_has_each_sample_once_and_leaves_out_the_rest():

@@ -60,7 +60,7 @@ def paths(folder: Path, name: str) -> dict[str, Path]:
 
 def rows(folder: Path, name: str, spec: dict) -> pd.DataFrame:
     """The results of the job, whether it begins or goes on."""
-    train.train_block(spec, **paths(folder, name), device=torch.device("cpu"))
+    train.train_blocks([train.Block(spec, **paths(folder, name))], torch.device("cpu"))
     return read_frame(paths(folder, name)["output"])
 
 

@@ -11,7 +11,7 @@ from pipeline.config import Dropout, Lstm, Mlp, NormBound, Section, Success, Tra
 from pipeline.datasets import read_training_sets, write_holdout
 from pipeline.jobs.attention_steps import STEPS_KEPT, attention_steps
 from pipeline.jobs.dataset import draw_block
-from pipeline.jobs.train import choose_device, train_block
+from pipeline.jobs.train import Block, choose_device, train_blocks
 from pipeline.sampling import draw_holdout
 from pipeline.storage import read_frame
 
@@ -37,7 +37,7 @@ def trained(folder, seeds: str, name: str, **settings: Section):
     holdout, dataset, output = (folder / f"{part}.parquet" for part in ("holdout", f"{name}-data", name))
     draw_block({"cell": CELL, "seeds": seeds, **DATA}, holdout, dataset)
     spec = SPEC | {part: section.model_dump(mode="json") for part, section in settings.items()}
-    train_block(spec, dataset, holdout, output, folder / f"{name}.pt", torch.device("cpu"))
+    train_blocks([Block(spec, dataset, holdout, output, folder / f"{name}.pt")], torch.device("cpu"))
     return read_frame(output).set_index("seed")
 
 

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from packing import packed
-from pipeline.engine import deep_transformer
+from pipeline.engine import attention_weights, deep_transformer
 from pipeline.engine.batches import Batch, FullBatch
 from pipeline.engine.deep_transformer import DeepTransformer
 from pipeline.engine.dropout import Dropout
-from pipeline.engine.holdout import Holdout
+from pipeline.engine.holdout import Holdout, Verdict
 from pipeline.engine.mlp import Mlp
 from pipeline.engine.model import AttentionModel, StackedModel
 from pipeline.engine.parameters import ParameterStack
@@ -145,14 +145,16 @@ class Trained:
         recorder = Recorder(protocol, model, stack, judge, SUPPORTS, runs)
         training = Training(model, protocol, stack, source, judge, runs, recorder)
         self.parameters: list[dict[int, ParameterStack]] = [{} for _ in range(RUNS)]
-        keep = training._keep
+        verdict_on = judge.judge
 
-        def keep_and_remember(chosen: torch.Tensor) -> None:
-            for row, run in enumerate(training.active.tolist()):
-                self.parameters[run][training.step] = training.optimiser.parameters.select(torch.tensor([row]))
-            keep(chosen)
+        def judge_and_remember(
+            model: StackedModel, stack: ParameterStack, active: torch.Tensor, **how: bool
+        ) -> Verdict:
+            for row, run in enumerate(active.tolist()):
+                self.parameters[run][training.step] = stack.select(torch.tensor([row]))
+            return verdict_on(model, stack, active, **how)
 
-        training._keep = keep_and_remember
+        judge.judge = judge_and_remember
         for _ in training.evaluations():
             pass
         self.results: list[RunResult] = training.results
@@ -277,3 +279,12 @@ def recorded(model: Transformer, supports: torch.Tensor) -> RunResult:
     results, run = [RunResult()], torch.zeros(1, dtype=torch.int64)
     recorder.record(random_stack(model, 1), run, torch.zeros(1), torch.ones(1, dtype=torch.bool), results)
     return results[0]
+
+
+@pytest.mark.parametrize("length", [5, 16, 19])
+def test_a_gpus_way_to_the_mean_attention_is_that_of_the_cpu(length, monkeypatch):
+    monkeypatch.setattr(attention_weights, "SAMPLES", 7)
+    monkeypatch.setattr(attention_weights, "RUNS", 2)
+    stack, inputs = random_stack(replace(MODEL, context_length=length), 3), packed(random_bits(30, length))
+    together = attention_weights.by_products(*attention_weights.all_weights(stack, 4), inputs)
+    torch.testing.assert_close(together, attention_weights.mean_attention(stack, 4, inputs), rtol=1e-12, atol=1e-15)

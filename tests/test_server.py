@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import select
 import signal
 import socket
@@ -13,8 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.config import Training, Transformer
+from pipeline.datasets import write_holdout
 from pipeline.jobs import server
 from pipeline.jobs.client import KILLED, SOCKET
+from pipeline.jobs.dataset import draw_block
+from pipeline.sampling import draw_holdout
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the server runs on Linux only")
 HOLDOUT = {"function": "and", "k": 2, "T": 10, "holdout_size": 50}
@@ -120,3 +125,78 @@ def _child_of(parent: int) -> int:
 
 def _is_running(process: int) -> bool:
     return os.path.exists(f"/proc/{process}")
+
+
+QUEUEING = """if True:
+    import socket, sys
+    from pipeline.jobs import server
+    server._gpu_is_there = lambda: True
+    server.GPU_JOBS = 1
+    takes = server.GpuQueue.takes
+    server.GpuQueue.takes = lambda queue, request: takes(queue, request) and not print("taken", flush=True)
+    server.serve(socket.socket(fileno=int(sys.argv[1])))"""
+MODEL = Transformer(width=8, heads=2, mlp_width=8).model_dump(mode="json")
+TRAINING = Training(learning_rate=1e-2, max_steps=20).model_dump(mode="json")
+
+
+@pytest.fixture
+def queueing(tmp_path):
+    """A server that takes the CPU for a GPU and trains one stack at a time, and the environment of who asks it.
+
+    It says so when it has taken a job for the GPU.
+    """
+    with socket.socket(socket.AF_UNIX) as listener:
+        (tmp_path / "server").mkdir()
+        listener.bind(str(tmp_path / "server/jobs"))
+        listener.listen()
+        server_command = [sys.executable, "-c", QUEUEING, str(listener.fileno())]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        process = subprocess.Popen(server_command, **pipes, pass_fds=[listener.fileno()])
+    yield process, {**os.environ, SOCKET: str(tmp_path / "server/jobs")}
+    process.stdin.close()
+    assert process.wait() == 0
+    process.stdout.close()
+
+
+def training_command(folder: Path, T: int, n: int, dataset: Path | None = None) -> list[str]:
+    """Of a job that trains two runs, whose data it draws."""
+    name, cell = f"T{T}-n{n}", {"function": "and", "k": 2, "T": T, "n": n}
+    holdout, drawn = folder / f"T{T}.parquet", folder / f"{name}-data.parquet"
+    write_holdout(draw_holdout("and", 2, T, 50), holdout)
+    drawing = {"reject_ambiguous": False, "max_redraws": 0, "label_noise": 0.0, "feature_noise": 0.0}
+    draw_block({"cell": cell, "seeds": "0-1", **drawing}, holdout, drawn)
+    spec = {"cell": cell | {"data": "d", "model": "m", "training": "t"}, "model": MODEL, "training": TRAINING}
+    paths = {
+        "dataset": dataset or drawn,
+        "holdout": holdout,
+        "output": folder / name,
+        "checkpoint": folder / f"{name}.pt",
+    }
+    options = paths | {"spec": json.dumps(spec), "code": "0", "log": folder / f"{name}.log", "device": "auto"}
+    options |= {"precision": "float32", "threads": 1}
+    words = (str(word) for name, value in options.items() for word in (f"--{name}", value))
+    return [sys.executable, "-m", "pipeline.jobs", "train", *words]
+
+
+def test_jobs_that_wait_for_the_gpu_are_trained_as_one_stack(queueing, tmp_path):
+    """Those of a curve, that is; and of a process that has ended nothing is trained."""
+    process, environment = queueing
+    os.mkfifo(tmp_path / "pipe")
+
+    def ask(T: int, n: int, dataset: Path | None = None) -> subprocess.Popen:
+        asker = subprocess.Popen(training_command(tmp_path, T, n, dataset), env=environment)
+        process.stdout.readline()
+        return asker
+
+    first = ask(9, 5, tmp_path / "pipe")
+    given_up, *waiting = [ask(9, 6), ask(9, 8), ask(9, 12), ask(10, 8)]
+    given_up.kill()
+    given_up.wait()
+    open(tmp_path / "pipe", "wb").close()  # until then, the first has the GPU
+    assert first.wait() == 1, "what it read is no Parquet file"
+    assert [job.wait() for job in waiting] == [0, 0, 0]
+    assert not (tmp_path / "T9-n6").exists()
+    for name, cells in {"T9-n8": (8, 12), "T9-n12": (8, 12), "T10-n8": (8,)}.items():
+        assert (tmp_path / name).exists()
+        found = re.findall(r"n = (\d+): \d of 2 runs", (tmp_path / f"{name}.log").read_text())
+        assert tuple(map(int, found)) == cells

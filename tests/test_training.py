@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import optim
 
 from packing import packed
+from pipeline.engine import training
 from pipeline.engine.batches import Batch, Batches, FullBatch, Minibatches
 from pipeline.engine.dropout import Dropout
 from pipeline.engine.holdout import Holdout
@@ -81,7 +82,7 @@ def test_a_trajectory_of_50_steps_is_the_references(protocol, kind, options):
     optimisers = [kind(module.parameters(), **options) for module in modules]
     for step, rate in enumerate(learning_rates(protocol).tolist()):
         losses = []
-        for module, optimiser, x, y in zip(modules, optimisers, *source.batch(step), strict=True):
+        for module, optimiser, x, y in zip(modules, optimisers, *source.batch(step)[:2], strict=True):
             optimiser.param_groups[0]["lr"] = rate
             losses.append(F.binary_cross_entropy_with_logits(module(x), y))
             optimiser.zero_grad()
@@ -114,6 +115,36 @@ def test_successful_runs_stop_and_the_others_are_not_touched():
         assert whole.success == (whole.curve_holdout_accuracy[-1] == 1)
 
 
+def test_runs_that_are_done_may_stay_in_the_stack_for_a_while(monkeypatch):
+    """As they do on a GPU."""
+    bits, labels = and_data(6, 20)
+    protocol = replace(PROTOCOL, max_steps=150, success=Success(1.0, "any"))
+    at_once = train(protocol, parameters(6), bits, labels)
+    stops = sorted(result.success_step or 150 for result in at_once)
+    assert stops[0] < stops[1] < 150, "a run should be done long before half are"
+    monkeypatch.setitem(training.RESTACK, "cpu", 0.5)
+    assert train(protocol, parameters(6), bits, labels) == at_once
+
+
+def test_runs_with_fewer_samples_are_trained_as_they_are_alone():
+    """The places that are left in their stack count nothing."""
+    bits, labels = and_data(3, 20)
+    sizes = torch.tensor([[20], [13], [8]])
+    used = torch.arange(20) < sizes
+    rows = torch.where(used, torch.arange(20), 0)
+    samples, targets = (
+        torch.stack([x[row] for x, row in zip(of_runs, rows, strict=True)]) for of_runs in (bits, labels)
+    )
+    batch = Batch(packed(samples), targets.double(), used / sizes.double())
+    together = Training(MODEL, PROTOCOL, parameters(3), FullBatch(batch), holdout(3), coordinates(3))
+    assert list(together.evaluations())
+    for run, n in enumerate(sizes.flatten().tolist()):
+        chosen = torch.tensor([run])
+        alone = train(PROTOCOL, parameters(3).select(chosen), bits[chosen, :n], labels[chosen, :n])[0]
+        assert together.results[run].curve_train_loss == pytest.approx(alone.curve_train_loss, rel=1e-9)
+        assert together.results[run].curve_holdout_accuracy == alone.curve_holdout_accuracy
+
+
 def test_a_diverged_run_is_recorded_and_its_neighbours_go_on():
     bits, labels = and_data(3, 30)
     healthy = train(PROTOCOL, parameters(3), bits, labels)
@@ -142,7 +173,7 @@ def test_dropout_and_minibatches_of_a_run_do_not_depend_on_its_neighbours():
 class Masks:
     """A model whose loss is a number of its own for each mask that dropout draws."""
 
-    def loss_and_gradients(self, p, samples, labels, gradients, noise):
+    def loss_and_gradients(self, p, samples, labels, gradients, noise, weights=None):
         gradients.flat.zero_()
         return noise.keep("mask", (50,), 0.5, p.flat) @ 2.0 ** torch.arange(50, dtype=torch.float64)
 

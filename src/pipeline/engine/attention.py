@@ -23,6 +23,7 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import FunctionCtx
 
 from pipeline.engine.autograd import Parameters
 from pipeline.engine.packing import unpack
@@ -44,30 +45,35 @@ def attend(p: Parameters, heads: int, samples: Tensor, keep: Tensor | None = Non
     Args:
         p: the parameters of a one-layer Transformer.
         heads: H.
-        samples: packed samples.
+        samples: packed samples, or what :func:`one_hot` made of them.
         keep: dropout masks of the attention weights, [R, n, H, 1, T + 1], [CLS] first.
 
     Returns:
         the output, [R, n, d].
     """
-    columns, cls = (rows.unflatten(-1, (-1, heads)) for rows in _rows(p, heads))  # [R, 2T and 1, d / H + 1, H]
-    shift = torch.maximum(columns[:, :, -1:].amax(1, keepdim=True), cls[:, :, -1:]).detach() - HEADROOM[columns.dtype]
-    weights, cls_weights = (columns[:, :, -1:] - shift).exp(), (cls[:, :, -1:] - shift).exp()
-    values, cls_values = weights * columns[:, :, :-1], cls_weights * cls[:, :, :-1]
-    bits = unpack(samples, columns.shape[1] // 2)
-    one_hot = torch.cat([~bits, bits], -1).to(columns.dtype)
-    normaliser = _product(one_hot, weights) + cls_weights
+    table, cls = _tables(p, heads)
+    rows = samples if samples.is_floating_point() else one_hot(samples, table.shape[1] // 2, table.dtype)
     if keep is None:
-        numerator = _product(one_hot, values) + cls_values
-    else:
-        cls_kept, kept = keep.squeeze(3).transpose(1, 2).split([1, bits.shape[2]], 3)  # [R, H, n, 1 and T]
-        numerator = (one_hot.unsqueeze(1) * kept.repeat(1, 1, 1, 2)) @ values.permute(0, 3, 1, 2)  # [R, H, n, d / H]
-        numerator = (numerator + cls_kept * cls_values.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-    return (numerator / normaliser).mT.flatten(2)
+        sums = _product(rows, table) + cls
+        return (sums[:, :, :-1] / sums[:, :, -1:]).mT.flatten(2)
+    normaliser = _product(rows, table[:, :, -1:]) + cls[:, :, -1:]
+    values, cls_values = (part[:, :, :-1].permute(0, 3, 1, 2) for part in (table, cls))  # [R, H, 2T and 1, d / H]
+    cls_kept, kept = keep.squeeze(3).transpose(1, 2).tensor_split([1], 3)  # [R, H, n, 1 and T]
+    numerator = (rows.unsqueeze(1) * kept.repeat(1, 1, 1, 2)) @ values + cls_kept * cls_values  # [R, H, n, d / H]
+    return (numerator.permute(0, 2, 3, 1) / normaliser).mT.flatten(2)
 
 
-def _rows(p: Parameters, heads: int) -> tuple[Tensor, Tensor]:
-    """The rows [v; s] of the tokens with bit 0 at positions 0 … T-1, then with bit 1, [R, 2T, C]; that of [CLS]."""
+def one_hot(samples: Tensor, length: int, dtype: torch.dtype) -> Tensor:
+    """Packed samples as choices of the table's rows, [..., 2T]: at each position a 1 for bit 0 or, T on, for bit 1."""
+    bits = unpack(samples, length)
+    return torch.cat([~bits, bits], -1).to(dtype)
+
+
+def _tables(p: Parameters, heads: int) -> tuple[Tensor, Tensor]:
+    """The rows [w ∘ v; w] of the tokens with bit 0 at positions 0 … T-1, then with bit 1, and that of [CLS].
+
+    [R, 2T, d / H + 1, H] and [R, 1, d / H + 1, H].
+    """
     gain, bias = (p[f"attention_norm_{part}"].unsqueeze(1) for part in ("gain", "bias"))
     cls = F.layer_norm((p["cls"] + p["cls_position"]).unsqueeze(1), p["cls"].shape[1:], eps=EPSILON)
     query = (gain * cls + bias) @ p["query_weight"].mT + p["query_bias"].unsqueeze(1)
@@ -78,22 +84,69 @@ def _rows(p: Parameters, heads: int) -> tuple[Tensor, Tensor]:
     # The LayerNorm's bias shifts all scores alike, which the softmax does not see, and all values.
     constant = (bias @ p["value_weight"].mT + p["value_bias"].unsqueeze(1)).unflatten(2, (heads, -1)).mT.flatten(2)
     constant = torch.cat([constant, constant.new_zeros(*constant.shape[:2], heads)], 2)
-    return _tokens(p["embedding"], projection) + constant, cls @ projection.mT + constant
+    cls = (cls @ projection.mT + constant).unflatten(2, (-1, heads))
+    embedding = p["embedding"] - p["embedding"].mean(2, keepdim=True)
+    products, factors = embedding @ projection.mT, _factors(embedding)
+    table, shift = _WeightedTable.apply(products, factors, constant, cls[:, :, -1:].detach())
+    cls_weights = (cls[:, :, -1:] - shift).exp()
+    return table, torch.cat([cls_weights * cls[:, :, :-1], cls_weights], 2)
 
 
-def _tokens(embedding: Tensor, projection: Tensor) -> Tensor:
-    """The rows of the 2T tokens without the constant."""
-    embedding = embedding - embedding.mean(2, keepdim=True)
+def _factors(embedding: Tensor) -> Tensor:
+    """What the LayerNorm multiplies each token by, [R, 2, T], from the centred embeddings of positions and bits."""
     position, bit = embedding[:, :-2], embedding[:, -2:]
     squares = position.square().sum(2).unsqueeze(1) + bit.square().sum(2, keepdim=True)
-    variance = (squares + 2 * bit @ position.mT) / embedding.shape[2]  # [R, 2, T]
-    products = embedding @ projection.mT
-    sums = products[:, None, :-2] + products[:, -2:, None]  # [R, 2, T, C]
-    return (sums * (variance + EPSILON).rsqrt().unsqueeze(-1)).flatten(1, 2)
+    return ((squares + 2 * bit @ position.mT) / embedding.shape[2] + EPSILON).rsqrt()
 
 
-def _product(one_hot: Tensor, rows: Tensor) -> Tensor:
-    """Sums of the samples' rows: [R or 1, n, 2T] times [R, 2T, *columns] -> [R, n, *columns]."""
-    if len(one_hot) == len(rows):
-        return (one_hot @ rows.flatten(2)).unflatten(-1, rows.shape[2:])
-    return (one_hot[0] @ rows.transpose(0, 1).flatten(1)).unflatten(-1, (-1, *rows.shape[2:])).transpose(0, 1)
+class _WeightedTable(torch.autograd.Function):
+    """The rows [w ∘ v; w] of the 2T tokens, from what gives their [v; s].
+
+    With a derived gradient: autograd would keep the table at each of its stages and pass over memory twice as often.
+    In terms of a row's own gradient g, that of v is w ∘ g_v, and that of s the sum over its head's columns of g times
+    the row, since both w ∘ v and w have w as a factor.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: FunctionCtx, products: Tensor, factors: Tensor, constant: Tensor, cls_scores: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The rows, [R, 2T, d / H + 1, H], and the heads' shifts, [R, 1, 1, H].
+
+        Args:
+            ctx: what the backward pass will need.
+            products: of the T positions and the two bits with the weights, [R, T + 2, C].
+            factors: of the LayerNorm, [R, 2, T].
+            constant: what is added to every row, [R, 1, C].
+            cls_scores: of [CLS], [R, 1, 1, H].
+        """
+        sums = products[:, None, :-2] + products[:, -2:, None]  # [R, 2, T, C]
+        rows = torch.addcmul(constant.unsqueeze(1), sums, factors.unsqueeze(3)).flatten(1, 2)
+        rows = rows.unflatten(2, (-1, cls_scores.shape[3]))
+        values, scores = rows[:, :, :-1], rows[:, :, -1:]
+        shift = torch.maximum(scores.amax(1, keepdim=True), cls_scores) - HEADROOM[rows.dtype]
+        scores.sub_(shift).exp_()
+        values.mul_(scores)
+        ctx.save_for_backward(products, factors, rows)
+        ctx.mark_non_differentiable(shift)
+        return rows, shift
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, gradient: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        """The gradients of what :meth:`forward` was given."""
+        products, factors, rows = ctx.saved_tensors
+        own = gradient * rows[:, :, -1:]  # of [v; s] from here on
+        torch.sum(gradient * rows, 2, keepdim=True, out=own[:, :, -1:])
+        own = own.flatten(2).unflatten(1, (2, -1))  # [R, 2, T, C]
+        constant = own.sum((1, 2)).unsqueeze(1)
+        of_position = (own * products[:, None, :-2]).sum(3)
+        of_factors = of_position + (own @ products[:, -2:].unsqueeze(3)).squeeze(3)
+        own.mul_(factors.unsqueeze(3))
+        return torch.cat([own[:, 0] + own[:, 1], own.sum(2)], 1), of_factors, constant, None
+
+
+def _product(samples: Tensor, table: Tensor) -> Tensor:
+    """Sums of the samples' rows: one-hot [R or 1, n, 2T] times [R, 2T, *columns] -> [R, n, *columns]."""
+    if len(samples) == len(table):
+        return (samples @ table.flatten(2)).unflatten(-1, table.shape[2:])
+    return (samples[0] @ table.transpose(0, 1).flatten(1)).unflatten(-1, (-1, *table.shape[2:])).transpose(0, 1)

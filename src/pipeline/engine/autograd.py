@@ -45,14 +45,21 @@ class AutogradModel(ABC):
         return self.forward(p, samples, None)
 
     def loss_and_gradients(
-        self, p: ParameterStack, samples: Tensor, labels: Tensor, gradients: ParameterStack, noise: Noise
+        self,
+        p: ParameterStack,
+        samples: Tensor,
+        labels: Tensor,
+        gradients: ParameterStack,
+        noise: Noise,
+        weights: Tensor | None = None,
     ) -> Tensor:
         """Mean cross-entropy of each run, [R], for labels [R, n] in {0, 1}; writes its gradients."""
         # Leaves for each parameter: as views of one leaf, each would add a gradient of the whole buffer's size.
         leaves = {name: p[name].detach().requires_grad_() for name in p.shapes}
         with torch.enable_grad():
             logits = self.forward(leaves, samples, noise)
-            losses = F.binary_cross_entropy_with_logits(logits, labels, reduction="none").mean(1)
+            each = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
+            losses = each.mean(1) if weights is None else (weights * each).sum(1)
             computed = torch.autograd.grad(losses.sum(), list(leaves.values()))
         for name, gradient in zip(leaves, computed, strict=True):
             gradients[name].copy_(gradient)

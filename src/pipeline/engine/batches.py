@@ -22,10 +22,15 @@ Coordinates = Mapping[str, str | int]  # what a run is addressed by: function, k
 
 
 class Batch(NamedTuple):
-    """Encoded samples [R, b, …] and labels [R, b] of 0 and 1."""
+    """Encoded samples [R, b, …] and labels [R, b] of 0 and 1.
+
+    Runs with fewer than b samples have their first one again in the places that are left. Weights [R, b] then say how
+    much each counts in the mean of its run; None: all runs have b, and all count alike.
+    """
 
     samples: Tensor
     labels: Tensor
+    weights: Tensor | None = None
 
 
 class Batches(Protocol):
@@ -48,7 +53,7 @@ class FullBatch:
         return self.whole
 
     def keep(self, runs: Tensor) -> None:  # noqa: D102
-        self.whole = Batch(*(tensor[runs] for tensor in self.whole))
+        self.whole = Batch(*(None if tensor is None else tensor[runs] for tensor in self.whole))
 
 
 class Minibatches:
@@ -67,7 +72,7 @@ class Minibatches:
 
     def batch(self, step: int) -> Batch:
         """The batch of a step, counted from 0. Steps may be left out; an epoch that is over does not come back."""
-        samples, labels = self.full.whole
+        samples, labels, _ = self.full.whole
         epoch, position = divmod(step, labels.shape[1] // self.size)
         while self.epochs <= epoch:
             self.order, self.epochs = self._draw_order(labels), self.epochs + 1
@@ -123,6 +128,17 @@ def _draw_inputs(run: Coordinates, step: int) -> np.ndarray:
     return Stream("fresh-inputs", **run, step=step).bernoulli(probability, (run["n"], run["T"]))
 
 
+def _full_batch(model: StackedModel, sets: Sequence[TrainingSet], dtype: torch.dtype, device: torch.device) -> Batch:
+    """All samples of runs that may have different numbers of them."""
+    sizes = np.array([[len(one.labels)] for one in sets])
+    places = np.arange(sizes.max())
+    used = places < sizes
+    rows = np.where(used, places, 0)
+    inputs = [PackedBits(one.inputs.data[row], one.inputs.length) for one, row in zip(sets, rows, strict=True)]
+    batch = _encode(model, inputs, [one.labels[row] for one, row in zip(sets, rows, strict=True)], dtype, device)
+    return batch if used.all() else batch._replace(weights=_to_device(used / sizes, device).to(dtype))
+
+
 def _encode(
     model: StackedModel,
     inputs: Iterable[PackedBits],
@@ -149,8 +165,11 @@ def choose_batches(
     dtype: torch.dtype,
     device: torch.device,
 ) -> Batches:
-    """The batches that a protocol asks for, from the training sets of runs and their coordinates."""
+    """The batches that a protocol asks for, from the training sets of runs and their coordinates.
+
+    With full batches the runs may have different n.
+    """
     if protocol.samples == "fresh":
         return FreshSamples(model, sets, runs, dtype, device)
-    full = FullBatch(_encode(model, [one.inputs for one in sets], [one.labels for one in sets], dtype, device))
+    full = FullBatch(_full_batch(model, sets, dtype, device))
     return full if protocol.batch_size is None else Minibatches(full, protocol.batch_size, runs)

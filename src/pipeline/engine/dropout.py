@@ -34,10 +34,20 @@ class Noise:
     Args:
         seeds: one a run, of 32 bits (torch's CPU generator takes no more).
         device: where the masks are drawn; the same seed gives other masks on another kind of device.
+
+    Attributes:
+        generators: made when the first masks are drawn, since a CUDA graph pays for each at every step.
     """
 
     def __init__(self, seeds: Sequence[int], device: torch.device) -> None:
-        self.generators = [torch.Generator(device).manual_seed(seed) for seed in seeds]
+        self.seeds, self.device = seeds, device
+        self.generators: list[torch.Generator] = []
+
+    def seed(self, seeds: Sequence[int]) -> None:
+        """Begins anew with other seeds."""
+        self.seeds = seeds
+        for generator, seed in zip(self.generators, seeds, strict=False):  # there may be none yet
+            generator.manual_seed(seed)
 
     def keep(self, name: str, shape: tuple[int, ...], rate: float, like: Tensor) -> Tensor:
         """Fresh masks: 0 with probability ``rate`` to within 2⁻¹⁷, else 1 / (1 - rate).
@@ -51,6 +61,8 @@ class Noise:
         Returns:
             the masks, [R, *shape].
         """
+        if not self.generators:
+            self.generators = [torch.Generator(self.device).manual_seed(seed) for seed in self.seeds]
         # 16 random bits an element: on a CPU this is several times as fast as bernoulli_
         count = math.prod(shape)
         words = torch.empty(len(self.generators), -(-count // 4), dtype=torch.int64, device=like.device)

@@ -11,8 +11,8 @@ from pipeline.engine.model import StackedModel
 from pipeline.engine.parameters import ParameterStack
 
 # Samples judged at once: few at first, since an evaluation may stop behind each block, then more, since what depends on
-# the parameters alone is computed again for each block.
-FIRST_BLOCK, LARGEST_BLOCK = 250, 1000
+# the parameters alone is computed again for each block, and a GPU has many launches in each.
+FIRST_BLOCK, LARGEST_BLOCK = 250, {"cpu": 1000, "cuda": 2000}
 
 
 class Verdict(NamedTuple):
@@ -72,13 +72,14 @@ class Holdout:
                 continue
             if not in_reach.any():
                 break
-            pending, parameters = pending[in_reach], parameters.select(in_reach)
+            rows = in_reach.nonzero().flatten()
+            pending, parameters = pending[rows], parameters.select(rows)
         return Verdict(1 - errors.double() / seen, errors <= self.allowed_errors, agreement / seen)
 
     def _blocks(self) -> Iterator[tuple[int, int]]:
         """The beginnings and ends of the blocks, each as long as all before it, between the two sizes."""
         start = 0
         while start < self.size:
-            stop = min(start + min(max(start, FIRST_BLOCK), LARGEST_BLOCK), self.size)
+            stop = min(start + min(max(start, FIRST_BLOCK), LARGEST_BLOCK[self.inputs.device.type]), self.size)
             yield start, stop
             start = stop

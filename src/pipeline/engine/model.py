@@ -31,9 +31,18 @@ class StackedModel(Protocol):
         """Logits of P(label = 1), [R, n], for encoded samples; without dropout."""
 
     def loss_and_gradients(
-        self, parameters: ParameterStack, samples: Tensor, labels: Tensor, gradients: ParameterStack, noise: Noise
+        self,
+        parameters: ParameterStack,
+        samples: Tensor,
+        labels: Tensor,
+        gradients: ParameterStack,
+        noise: Noise,
+        weights: Tensor | None = None,
     ) -> Tensor:
-        """Mean cross-entropy of each run, [R], for labels [R, n] in {0, 1}, with dropout; writes its gradients."""
+        """Mean cross-entropy of each run, [R], for labels [R, n] in {0, 1}, with dropout; writes its gradients.
+
+        Weights [R, n] say how much a sample counts in the mean of its run; None: 1 / n.
+        """
 
 
 @runtime_checkable

@@ -43,10 +43,15 @@ class StackedOptimiser:
         """Updates the parameters by ``gradients`` at ``rate``."""
         self._rule.update(self)
 
-    @property
-    def state(self) -> list[torch.Tensor]:
-        """All that a step depends on but the gradients and the rate, to be saved or overwritten."""
-        return [*(stack.flat for stack in (self.parameters, *self.moments)), self.steps]
+    def state(self, runs: torch.Tensor) -> list[torch.Tensor]:
+        """All that a step of some runs (an index) depends on but the gradients and the rate."""
+        return [*(stack.select(runs).flat for stack in (self.parameters, *self.moments)), self.steps]
+
+    def restore(self, state: list[torch.Tensor]) -> None:
+        """Overwrites the state of all runs."""
+        stacks = (stack.flat for stack in (self.parameters, *self.moments))
+        for tensor, saved in zip((*stacks, self.steps), state, strict=True):
+            tensor.copy_(saved)
 
     def keep(self, runs: torch.Tensor) -> None:
         """Drops all runs but the chosen ones (a mask or an index)."""

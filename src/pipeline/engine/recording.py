@@ -70,7 +70,8 @@ class Recorder:
             if self.attention:
                 self._record_attention(attention[ended], runs[ended], results)
         elif self.attention and ended.any():
-            self._record_attention(self._attend(parameters.select(ended)), runs[ended], results)
+            rows = ended.nonzero().flatten()
+            self._record_attention(self._attend(parameters.select(rows)), runs[rows], results)
 
     def _attend(self, parameters: ParameterStack) -> Tensor | None:
         """Mean attention weights, [R', H, T]; None if the model has none."""

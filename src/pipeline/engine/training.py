@@ -26,6 +26,10 @@ from pipeline.engine.schedule import learning_rates
 from pipeline.randomness import Stream
 from pipeline.results import RunResult
 
+# Runs that are done leave the stack once no more than this share of it is in training. On a GPU the step has to be
+# recorded anew then, which takes as long as dozens of steps.
+RESTACK = {"cpu": 1.0, "cuda": 0.8}
+
 
 class Training:
     """R independent runs in training.
@@ -41,7 +45,6 @@ class Training:
 
     Attributes:
         step: steps made so far.
-        active: which runs are still in training, an index.
         results: of all R runs in order.
     """
 
@@ -59,52 +62,61 @@ class Training:
         self.recorder = recorder
         self.seeds = [_dropout_seeds(run, protocol) for run in runs]
         self.step = 0
-        self.active = torch.arange(len(runs), device=parameters.flat.device)
+        self.stacked = torch.arange(len(runs), device=parameters.flat.device)  # which runs are in the stack
+        self.rows = self.stacked  # which of these are in training
         self.results = [RunResult() for _ in runs]
         self.optimiser = StackedOptimiser(parameters, protocol)
         self.rates = learning_rates(protocol).to(self.optimiser.rate)
         self._prepare()
 
+    @property
+    def active(self) -> Tensor:
+        """Which runs are still in training, an index."""
+        return self.stacked[self.rows]
+
     @torch.no_grad()
     def evaluations(self) -> Iterator[int]:
         """Trains until all runs are done, and yields the step after each evaluation."""
-        while len(self.active) and self.step < self.protocol.max_steps:
+        while len(self.rows) and self.step < self.protocol.max_steps:
             self._evaluate(self._train_chunk())
             yield self.step
 
-    def state(self) -> dict[str, Any]:
-        """What :meth:`restore` needs to go on from here: tensors, lists and numbers, shared with the training."""
-        results = [asdict(result) for result in self.results]
-        return {"step": self.step, "active": self.active, "results": results, "optimiser": self.optimiser.state}
+    def state(self, runs: range) -> dict[str, Any]:
+        """What :meth:`restore` needs to go on from here with some of the runs: tensors, lists and numbers."""
+        results = [asdict(result) for result in self.results[runs.start : runs.stop]]
+        active = self.active
+        chosen = ((active >= runs.start) & (active < runs.stop)).nonzero().flatten()
+        state = {"step": self.step, "active": active[chosen] - runs.start, "results": results}
+        return state | {"optimiser": self.optimiser.state(self.rows[chosen])}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Takes training that has just begun to the state of another with the same arguments."""
+        """Takes training that has just begun to the state of another with the same runs."""
         self.step = state["step"]
         self.results = [RunResult(**result) for result in state["results"]]
-        self._keep(state["active"].to(self.active.device))
-        for tensor, saved in zip(self.optimiser.state, state["optimiser"], strict=True):
-            tensor.copy_(saved)
+        self._restack(state["active"].to(self.stacked.device))
+        self.optimiser.restore(state["optimiser"])
 
     def _prepare(self) -> None:
-        """The generators and the step of the active runs."""
-        device = self.active.device
-        self.noise = Noise([0] * len(self.active), device)
-        self.update = self._update if device.type == "cpu" else CapturedStep(self._update, self.noise.generators)
+        """The noise and the step of the stack."""
+        device = self.stacked.device
+        self.noise = Noise([0] * len(self.stacked), device)
+        self.update = self._update if device.type == "cpu" else CapturedStep(self._update, self.noise)
 
-    def _update(self, samples: Tensor, labels: Tensor) -> Tensor:
+    def _update(self, samples: Tensor, labels: Tensor, weights: Tensor | None) -> Tensor:
         """One step at the optimiser's present rate; the runs' losses before it, [R]."""
         optimiser, bound = self.optimiser, self.protocol.norm_bound
-        losses = self.model.loss_and_gradients(optimiser.parameters, samples, labels, optimiser.gradients, self.noise)
+        losses = self.model.loss_and_gradients(
+            optimiser.parameters, samples, labels, optimiser.gradients, self.noise, weights
+        )
         optimiser.step()
         if bound:
             bound_norms(optimiser.parameters, self.model, bound)
         return losses
 
     def _train_chunk(self) -> Tensor:
-        """Trains to the next evaluation; the losses of the last step, [R]."""
+        """Trains to the next evaluation; the losses of the last step, a row a run of the stack."""
         chunk = self.step // self.protocol.eval_every
-        for run, generator in zip(self.active.tolist(), self.noise.generators, strict=True):
-            generator.manual_seed(self.seeds[run][chunk])
+        self.noise.seed([self.seeds[run][chunk] for run in self.stacked.tolist()])
         for _ in range(self.protocol.eval_every):
             self.optimiser.rate.copy_(self.rates[self.step])
             losses = self.update(*self.batches.batch(self.step))
@@ -114,24 +126,30 @@ class Training:
     def _evaluate(self, losses: Tensor) -> None:
         stops_early, last = self.protocol.success.when == "any", self.step == self.protocol.max_steps
         exhaustive = last or not stops_early or "progress" in self.protocol.record
-        verdict = self.holdout.judge(self.model, self.optimiser.parameters, self.active, exhaustive=exhaustive)
+        parameters, active, losses = self.optimiser.parameters, self.active, losses[self.rows]
+        if len(active) < len(self.stacked):
+            parameters = parameters.select(self.rows)
+        verdict = self.holdout.judge(self.model, parameters, active, exhaustive=exhaustive)
         reached = verdict.reached if stops_early or last else torch.zeros_like(verdict.reached)
-        rows = (tensor.tolist() for tensor in (self.active, losses, verdict.accuracy, reached))
+        rows = (tensor.tolist() for tensor in (active, losses, verdict.accuracy, reached))
         for run, *evaluation in zip(*rows, strict=True):
             self.results[run].record(self.step, *evaluation)
         finite = losses.isfinite()
         if self.recorder:
             ended = finite & (reached | last)
-            self.recorder.record(self.optimiser.parameters, self.active, verdict.correlation, ended, self.results)
-        self._keep((~reached & finite).nonzero().flatten())
+            self.recorder.record(parameters, active, verdict.correlation, ended, self.results)
+        self.rows = self.rows[(~reached & finite).nonzero().flatten()]
+        if len(self.rows) <= RESTACK[self.stacked.device.type] * len(self.stacked):
+            self._restack(self.rows)
 
-    def _keep(self, runs: Tensor) -> None:
-        """Drops all active runs but the chosen ones (an index)."""
-        if len(runs) < len(self.active):
-            self.active = self.active[runs]
-            self.optimiser.keep(runs)
-            self.batches.keep(runs)
+    def _restack(self, rows: Tensor) -> None:
+        """Drops all rows of the stack but the chosen ones (an index)."""
+        if len(rows) < len(self.stacked):
+            self.stacked = self.stacked[rows]
+            self.optimiser.keep(rows)
+            self.batches.keep(rows)
             self._prepare()
+        self.rows = torch.arange(len(rows), device=rows.device)
 
 
 def _dropout_seeds(run: Coordinates, protocol: Protocol) -> list[int]:

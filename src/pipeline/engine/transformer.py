@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pipeline.engine import initialisation
-from pipeline.engine.attention import HEADROOM, attend
+from pipeline.engine.attention import HEADROOM, attend, one_hot
 from pipeline.engine.attention_weights import mean_attention
 from pipeline.engine.autograd import AutogradModel, Parameters, linear
 from pipeline.engine.dropout import NO_DROPOUT, Dropout, Noise
@@ -96,8 +96,11 @@ class Transformer(AutogradModel):
         return initialisation.normal(self.shapes, self.init_std, streams)
 
     def encode(self, packed: Tensor, dtype: torch.dtype) -> Tensor:
-        """Packed inputs as they are, uint8 [R or 1, n, ⌈T/8⌉]: attention takes them apart as it goes."""
-        return packed
+        """On a CPU packed inputs as they are, uint8 [R or 1, n, ⌈T/8⌉]: attention takes them apart as it goes.
+
+        On a GPU one-hot rows, [R or 1, n, 2T]: made once, they are read at every step.
+        """
+        return packed if packed.device.type == "cpu" else one_hot(packed, self.context_length, dtype)
 
     def logits(self, p: ParameterStack, samples: Tensor) -> Tensor:
         """Logits of P(label = 1), [R, n]; packed samples of R runs, or of 1 if all runs share them."""
@@ -114,12 +117,18 @@ class Transformer(AutogradModel):
         return mean_attention(p, self.heads, inputs)
 
     def loss_and_gradients(
-        self, p: ParameterStack, samples: Tensor, labels: Tensor, gradients: ParameterStack, noise: Noise | None
+        self,
+        p: ParameterStack,
+        samples: Tensor,
+        labels: Tensor,
+        gradients: ParameterStack,
+        noise: Noise | None,
+        weights: Tensor | None = None,
     ) -> Tensor:
         """Mean cross-entropy of each run, [R], for labels [R, n] in {0, 1}, with dropout; writes its gradients."""
-        compiled = None if self.dropout.attention else self._kernels(p)
+        compiled = None if self.dropout.attention or weights is not None else self._kernels(p)
         if not compiled:
-            return super().loss_and_gradients(p, samples, labels, gradients, noise)
+            return super().loss_and_gradients(p, samples, labels, gradients, noise, weights)
         losses = p.flat.new_empty(p.runs)
         size, data = (p.runs, self.context_length, samples.shape[1]), (samples.contiguous(), labels.contiguous())
         masks = self._masks(samples.shape[1], noise, p.flat)[1:]

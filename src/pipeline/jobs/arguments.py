@@ -5,6 +5,7 @@ import gc
 import json
 import logging
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -15,7 +16,9 @@ from pipeline.storage import TornFileError, writing
 log = logging.getLogger(__name__)
 
 
-def parse(description: str, *paths: str, **options: dict[str, Any]) -> argparse.Namespace:
+def parse(
+    description: str, *paths: str, argv: Sequence[str] | None = None, **options: dict[str, Any]
+) -> argparse.Namespace:
     """Reads ``--spec`` (a JSON object), ``--log``, the named paths and further options, required unless they say so.
 
     The job's messages go to standard error and to the log file.
@@ -23,13 +26,14 @@ def parse(description: str, *paths: str, **options: dict[str, Any]) -> argparse.
     Args:
         description: the help text.
         paths: names of options that are one path each.
+        argv: what is read; None: the command line of the process.
         options: names of further options with the arguments of ``add_argument``.
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--spec", type=json.loads, required=True, help="the job's settings, a JSON object")
     for name, details in {**{name: {"type": Path} for name in (*paths, "log")}, **options}.items():
         parser.add_argument(f"--{name}", **{"required": True} | details)
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     _log_to(arguments.log)
     gc.freeze()  # what the imports made lives to the end; without this, training jobs walk it at exit, for 0.3 seconds
     return arguments
@@ -59,4 +63,5 @@ def _report(kind: type[BaseException], error: BaseException, trace: TracebackTyp
 
 def _out_of_memory(error: BaseException) -> bool:
     """Whether Python, numpy, pyarrow or torch wants memory; the error of torch has no class of its own on the CPU."""
-    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "allocate memory" in str(error))
+    told = "allocate memory" in str(error) or "CUDA out of memory" in str(error)
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and told)

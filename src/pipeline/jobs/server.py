@@ -16,11 +16,15 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Collection, Iterable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from pipeline.jobs.client import LENGTH, SOCKET
+
+GPU_JOBS = 3  # that train at a time; while one reads, draws initial values or writes, another has the GPU
 
 
 def start(source: Path) -> subprocess.Popen | None:
@@ -71,53 +75,156 @@ def serve(listener: socket.socket) -> None:
     """Runs jobs until standard input ends."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no one waits for the forks
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the jobs; the workflow's process takes its time
-    path = Path(listener.getsockname())
+    path, queue = Path(listener.getsockname()), GpuQueue(listener)
     with listener:
-        while listener in select.select([listener, sys.stdin], [], [])[0]:
-            connection, _ = listener.accept()
-            with connection:
-                _fork(listener, connection)
+        while True:
+            ready = select.select([listener, sys.stdin, *queue.running], [], [])[0]
+            queue.clear(ready)
+            if listener in ready:
+                request = _receive(listener)
+                if request and not queue.takes(request):
+                    _start([request], queue.others)
+            elif sys.stdin in ready:
+                break
+            queue.start()
     path.unlink()
     path.parent.rmdir()
 
 
-def _fork(listener: socket.socket, connection: socket.socket) -> None:
-    """Starts the job of a request; what its module imports stays for the next."""
+class Request(NamedTuple):
+    """What a process asks for; it waits at the connection for the job's exit status."""
+
+    connection: socket.socket
+    outputs: list[int]
+    job: str
+    arguments: list[str]
+    folder: str
+    environment: dict[str, str]
+
+    def close(self) -> None:
+        """Closes what came with it."""
+        self.connection.close()
+        for output in self.outputs:
+            os.close(output)
+
+
+class GpuQueue:
+    """The jobs that train on a GPU: a few run at a time, and of those that wait meanwhile many share the next stack.
+
+    Args:
+        listener: the server's socket.
+
+    Attributes:
+        waiting: requests, each with the key of the stack that it may be in.
+        running: ends of pipes, one a fork that runs, at which nothing comes but the end.
+    """
+
+    def __init__(self, listener: socket.socket) -> None:
+        self.listener = listener
+        self.waiting: list[tuple[str, Request]] = []
+        self.running: list[int] = []
+
+    def takes(self, request: Request) -> bool:
+        """Queues a request if it is for such a job."""
+        if request.job != "train":
+            return False
+        train = importlib.import_module("pipeline.jobs.train")
+        with suppress(KeyError, ValueError):  # the job will say what is wrong
+            if train.option(request.arguments, "device") in ("cuda", "auto") and _gpu_is_there():
+                self.waiting.append((train.stack_key(request.arguments), request))
+                return True
+        return False
+
+    def clear(self, ready: Collection[Any]) -> None:
+        """Drops the forks that have ended, and the requests of processes that have."""
+        for end in [end for end in self.running if end in ready]:
+            os.close(end)
+            self.running.remove(end)
+        for entry in [entry for entry in self.waiting if _is_gone(entry[1].connection)]:
+            entry[1].close()
+            self.waiting.remove(entry)
+
+    def start(self) -> None:
+        """Starts what may run now: the request that waits longest, and all that may be in its stack."""
+        while self.waiting and len(self.running) < GPU_JOBS:
+            first = self.waiting[0][0]
+            together = [request for key, request in self.waiting if key == first]
+            self.waiting = [(key, request) for key, request in self.waiting if key != first]
+            end, held = os.pipe()
+            _start(together, self.others)
+            os.close(held)
+            self.running.append(end)
+
+    @property
+    def others(self) -> list[socket.socket | Request]:
+        """What a fork closes, since it is for others."""
+        return [self.listener, *(request for _, request in self.waiting)]
+
+
+def _receive(listener: socket.socket) -> Request | None:
+    connection, _ = listener.accept()
     header, outputs, *_ = socket.recv_fds(connection, LENGTH, 2)
-    if len(header) == LENGTH:  # else the asker is gone
-        with connection.makefile("rb") as stream:
-            request = stream.read(int.from_bytes(header, "big"))
-        job, arguments, folder, environment = json.loads(request)
-        with suppress(Exception):  # if it fails, it does so in the fork too, where the job can say so
-            importlib.import_module(f"pipeline.jobs.{job}")
-        if os.fork() == 0:
-            listener.close()
-            _become(connection, outputs, folder, environment)
-            _run(connection, job, arguments)
-    for output in outputs:
-        os.close(output)
+    if len(header) < LENGTH:  # the asker is gone
+        connection.close()
+        return None
+    with connection.makefile("rb") as stream:
+        return Request(connection, outputs, *json.loads(stream.read(int.from_bytes(header, "big"))))
 
 
-def _become(connection: socket.socket, outputs: list[int], folder: str, environment: dict[str, str]) -> None:
-    """Makes the fork a process like the one that asks, and ends it with that one."""
+def _is_gone(connection: socket.socket) -> bool:
+    """Whether the asker has ended; it sends nothing else."""
+    return connection in select.select([connection], [], [], 0)[0]
+
+
+@cache
+def _gpu_is_there() -> bool:
+    """Asked in a fork: a process that has asked CUDA cannot be forked to use it."""
+    answer, given = os.pipe()
+    if os.fork() == 0:
+        os.write(given, bytes([importlib.import_module("torch").cuda.is_available()]))
+        os._exit(0)
+    os.close(given)
+    with open(answer, "rb") as stream:
+        return stream.read() == b"\x01"
+
+
+def _start(requests: list[Request], others: Iterable[socket.socket | Request]) -> None:
+    """Starts a fork for the job of some requests; what its module imports stays for the next."""
+    with suppress(Exception):  # if it fails, it does so in the fork too, where the job can say so
+        importlib.import_module(f"pipeline.jobs.{requests[0].job}")
+    if os.fork() == 0:
+        for other in others:
+            other.close()
+        _become(requests, ended := threading.Event())
+        _run(requests, ended)
+    for request in requests:
+        request.close()
+
+
+def _become(requests: list[Request], ended: threading.Event) -> None:
+    """Makes the fork a process like the first that asks, and ends it with any of them, unless it has ended its job."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    for place, output in enumerate((os.open(os.devnull, os.O_RDONLY), *outputs)):
+    for place, output in enumerate((os.open(os.devnull, os.O_RDONLY), *requests[0].outputs)):
         os.dup2(output, place)
-    os.chdir(folder)
+    os.chdir(requests[0].folder)
     os.environ.clear()
-    os.environ.update(environment)
-    threading.Thread(target=_end_with, args=[connection], daemon=True).start()
+    os.environ.update(requests[0].environment)
+    for request in requests:
+        threading.Thread(target=_end_with, args=[request.connection, ended], daemon=True).start()
 
 
-def _end_with(connection: socket.socket) -> None:
+def _end_with(connection: socket.socket, ended: threading.Event) -> None:
     connection.recv(1)  # nothing is sent: it returns when the asker is gone
-    os.kill(os.getpid(), signal.SIGKILL)
+    if not ended.is_set():
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _run(connection: socket.socket, job: str, arguments: list[str]) -> NoReturn:
+def _run(requests: list[Request], ended: threading.Event) -> NoReturn:
     """Runs a job's module as ``python -m`` would, and ends with its status."""
-    sys.argv = [job, *arguments]
+    job = requests[0].job
+    first, *others = (request.arguments for request in requests)
+    sys.argv = [job, *first, *(word for more in others for word in ("--", *more))]
     sys.modules.pop(f"pipeline.jobs.{job}", None)  # it is run anew, as the main module
     status = 0
     try:
@@ -131,7 +238,10 @@ def _run(connection: socket.socket, job: str, arguments: list[str]) -> NoReturn:
         sys.excepthook(*sys.exc_info())
     sys.stdout.flush()
     sys.stderr.flush()
-    connection.sendall(bytes([status]))
+    ended.set()
+    for request in requests:
+        with suppress(OSError):  # the asker is gone
+            request.connection.sendall(bytes([status]))
     os._exit(status)
 
 

@@ -1,15 +1,22 @@
 """Trains the runs of a cell's block of seeds and writes a row a run.
 
 Now and then it saves a checkpoint, from which the same job goes on if it was interrupted.
+
+Several jobs with the same :func:`stack_key` are one job, with ``--`` between their options: it trains their runs as one
+stack.
 """
 
+import argparse
 import hashlib
 import json
 import logging
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -32,48 +39,118 @@ from pipeline.results import RunResult, write_results
 
 log = logging.getLogger(__name__)
 PROGRESS_SECONDS = 10.0
+PATHS = ("dataset", "holdout", "output", "checkpoint")
 
 
-def train_block(
-    spec: dict, dataset: Path, holdout: Path, output: Path, checkpoint: Path, device: torch.device, code: str = ""
-) -> None:
-    """Trains every run of the block and writes their results.
+class Block(NamedTuple):
+    """A block of seeds of a cell.
 
-    Args:
+    Attributes:
         spec: ``cell`` (names of function, data, model and training; k, T, n), and the settings ``model`` and
             ``training`` as in the config.
-        dataset: the block's training sets.
+        dataset: its training sets.
         holdout: the cell's holdout inputs.
         output: where the results go, a row a run.
         checkpoint: where the state is saved until then.
-        device: where to train.
         code: the fingerprint of the training's code: a checkpoint of other code is not used.
     """
-    address, sets = Address(*(spec["cell"][name] for name in Address._fields)), read_training_sets(dataset)
-    model, protocol = build_model(spec["model"], address.T), Protocol.of(spec["training"])
-    inputs, size = read_holdout(holdout), runs_per_stack(model, address.n, device)
-    saved = Checkpoint(checkpoint, lambda: identity(spec, code, dataset, holdout))
-    state = saved.load() or {"finished": []}
-    results = [RunResult(**result) for result in state["finished"]]
+
+    spec: dict
+    dataset: Path
+    holdout: Path
+    output: Path
+    checkpoint: Path
+    code: str = ""
+
+
+def train_blocks(blocks: Sequence[Block], device: torch.device) -> None:
+    """Trains every run of the blocks and writes their results.
+
+    Args:
+        blocks: they have the same :func:`stack_key`, and are trained as one stack as far as memory allows, those that
+            go on from a checkpoint each on its own.
+        device: where to train.
+    """
+    begun, fresh = [], []
+    for work in sorted(map(Work, blocks), key=lambda work: work.address.n):
+        (begun if work.state else fresh).append(work)
+    for together in [*([work] for work in begun), fresh]:
+        if together:
+            _train_together(together, device)
+
+
+class Work:
+    """A block in training.
+
+    Attributes:
+        address: its cell.
+        sets: its training sets.
+        saved: its checkpoint.
+        state: that of the stack which the checkpoint was saved in; None if there is none.
+        results: of the runs that are done, in order.
+    """
+
+    def __init__(self, block: Block) -> None:
+        self.block = block
+        self.address = Address(*(block.spec["cell"][name] for name in Address._fields))
+        self.sets = read_training_sets(block.dataset)
+        self.saved = Checkpoint(
+            block.checkpoint, lambda: identity(block.spec, block.code, block.dataset, block.holdout)
+        )
+        content = self.saved.load() or {"finished": [], "stack": None}
+        self.state, self.results = content["stack"], [RunResult(**result) for result in content["finished"]]
+
+    def save(self, training: Training, runs: range) -> None:
+        """Saves a checkpoint: what is done, and the state of those runs of a stack that are the block's."""
+        self.saved.save({"finished": [asdict(result) for result in self.results], "stack": training.state(runs)})
+
+    def end(self, seconds: float) -> None:
+        """Writes the results."""
+        write_results(self.block.spec["cell"], self.sets, self.results, self.block.output)
+        self.saved.remove()
+        succeeded = sum(one.success for one in self.results)
+        log.info("%s: %d of %d runs succeeded%s", self.address, succeeded, len(self.results), lost(self.results))
+        log.info("%s: %.2f s of training", self.address, seconds)
+
+
+def _train_together(works: list[Work], device: torch.device) -> None:
+    """Trains the runs of blocks, ordered by n, that are not done yet."""
+    spec, largest = works[0].block.spec, works[-1].address
+    model, protocol = build_model(spec["model"], largest.T), Protocol.of(spec["training"])
+    inputs, size = read_holdout(works[0].block.holdout), runs_per_stack(model, largest.n, device)
+    done = sum(len(work.results) for work in works)
+    waiting = [(work, one) for work in works for one in work.sets[len(work.results) :]]
+    cells = f"{works[0].address}" + (f" to {largest.n}" if len(works) > 1 else "")
     began = time.monotonic()
-    for start in range(len(results), len(sets), size):
-        training = begin(model, protocol, address, sets[start : start + size], inputs, device)
-        progress = Progress(f"{address}, runs {start + 1} to {start + len(training.results)} of {len(sets)}")
-        if stack := state.pop("stack", None):
-            training.restore(stack)
-            log.info("%s: goes on from step %d", progress.label, training.step)
-        finished = [asdict(result) for result in results]
-        for _ in training.evaluations():
-            progress.report(training)
-            if saved.due:
-                saved.save({"finished": finished, "stack": training.state()})
-        results += training.results
-    seconds = time.monotonic() - began
-    write_results(spec["cell"], sets, results, output)
-    saved.remove()
-    succeeded = sum(one.success for one in results)
-    log.info("%s: %d of %d runs succeeded%s", address, succeeded, len(results), lost(results))
-    log.info("%s: %.2f s of training", address, seconds)
+    for start in range(0, len(waiting), size):
+        owners, sets = zip(*waiting[start : start + size], strict=True)
+        first, last = done + start + 1, done + start + len(sets)
+        training = begin(model, protocol, largest, sets, inputs, device)
+        _train_stack(training, _parts(owners), f"{cells}, runs {first} to {last} of {done + len(waiting)}")
+    for work in works:
+        work.end(time.monotonic() - began)
+
+
+def _parts(owners: Sequence[Work]) -> dict[Work, range]:
+    """Which runs of a stack are whose; those of a block stand together."""
+    firsts = [place for place in range(len(owners)) if place == 0 or owners[place] is not owners[place - 1]]
+    return {owners[first]: range(first, end) for first, end in pairwise([*firsts, len(owners)])}
+
+
+def _train_stack(training: Training, parts: Mapping[Work, range], label: str) -> None:
+    progress = Progress(label)
+    for work in parts:
+        if work.state:
+            training.restore(work.state)
+            log.info("%s: goes on from step %d", label, training.step)
+        work.state = None
+    for _ in training.evaluations():
+        progress.report(training)
+        for work, runs in parts.items():
+            if work.saved.due:
+                work.save(training, runs)
+    for work, runs in parts.items():
+        work.results += training.results[runs.start : runs.stop]
 
 
 def lost(results: list[RunResult]) -> str:
@@ -92,12 +169,15 @@ def begin(
     model: StackedModel,
     protocol: Protocol,
     address: Address,
-    sets: list[TrainingSet],
+    sets: Sequence[TrainingSet],
     holdout: PackedBits,
     device: torch.device,
 ) -> Training:
-    """The training of one stack of runs, from their training sets and holdout inputs."""
-    runs = [{**address._asdict(), "seed": one.seed} for one in sets]
+    """The training of one stack of runs, from their training sets and holdout inputs.
+
+    The sets may be of several cells, if those have all but n in common with ``address``.
+    """
+    runs = [{**address._asdict(), "n": len(one.labels), "seed": one.seed} for one in sets]
     parameters = model.initialise([Stream("initialisation", **run) for run in runs])
     parameters = parameters.like(parameters.flat.to(device))
     labels = np.stack([one.holdout_labels for one in sets])
@@ -138,24 +218,59 @@ def choose_device(name: str) -> torch.device:
     return torch.device("cuda" if available and name != "cpu" else "cpu")
 
 
-def run(description: str | None, job: Callable[..., None], *paths: str) -> None:
-    """The command of a job that trains: reads its options, prepares torch and calls the job.
+def stack_key(command: Sequence[str]) -> str:
+    """What jobs have in common, by their command lines, that may be trained as one stack.
+
+    Two blocks of a curve, that is, with other n only where all samples are used at every step and nothing is dropped:
+    minibatches, fresh samples and the masks of dropout are drawn for n samples.
+
+    Raises:
+        KeyError, ValueError: it is no command line of such a job.
+    """
+    spec = json.loads(option(command, "spec"))
+    training, dropout = spec["training"], spec["model"].get("dropout")
+    rates = dropout.values() if isinstance(dropout, dict) else [dropout]
+    if training["samples"] == "fixed" and training["batch_size"] is None and not any(rates):
+        del spec["cell"]["n"]
+    others = ("holdout", "code", "device", "precision", "threads")
+    return json.dumps([spec, *(option(command, name) for name in others)])
+
+
+def option(command: Sequence[str], name: str) -> str:
+    """The value of an option in the command line of a job.
+
+    Raises:
+        ValueError: it is not there.
+    """
+    return command[command.index(f"--{name}") + 1]
+
+
+def prepare(description: str | None, *paths: str) -> list[argparse.Namespace]:
+    """Reads the options of a job that trains, of as many as there are, and prepares torch.
 
     Args:
         description: the help text.
-        job: takes the specification, the paths, the device and the fingerprint of the code.
         paths: the names of the paths' options.
     """
-    given = arguments.parse(description, *paths, code={}, device={}, precision={}, threads={"type": int})
-    torch.set_num_threads(given.threads)
-    torch.set_float32_matmul_precision("high" if given.precision == "tf32" else "highest")
+    options = {"code": {}, "device": {}, "precision": {}, "threads": {"type": int}}
+    jobs = [arguments.parse(description, *paths, argv=command, **options) for command in _commands(sys.argv[1:])]
+    torch.set_num_threads(jobs[0].threads)
+    torch.set_float32_matmul_precision("high" if jobs[0].precision == "tf32" else "highest")
     keep_freed_memory()
-    job(given.spec, *(getattr(given, name) for name in paths), choose_device(given.device), given.code)
+    return jobs
+
+
+def _commands(command: list[str]) -> Iterator[list[str]]:
+    """The command lines between which ``--`` stands."""
+    ends = [place for place, word in enumerate(command) if word == "--"]
+    return (command[start + 1 : end] for start, end in pairwise([-1, *ends, len(command)]))
 
 
 def main() -> None:
     """The job's command."""
-    run(__doc__, train_block, "dataset", "holdout", "output", "checkpoint")
+    jobs = prepare(__doc__, *PATHS)
+    blocks = [Block(job.spec, *(getattr(job, path) for path in PATHS), job.code) for job in jobs]
+    train_blocks(blocks, choose_device(jobs[0].device))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import torch
 
 from pipeline.datasets import Address
 from pipeline.jobs.dataset import draw_block
-from pipeline.jobs.train import run, train_block
+from pipeline.jobs.train import Block, choose_device, prepare, train_blocks
 from pipeline.storage import read_table
 
 
@@ -38,12 +38,14 @@ def train_size(
     address = {name: cell[name] for name in Address._fields}
     draw_block({"cell": address, "seeds": chosen["seeds"], **spec["data"]}, holdout, dataset)
     learning = {name: spec[name] for name in ("model", "training")}
-    train_block({"cell": cell, **learning}, dataset, holdout, output, checkpoint, device, code)
+    train_blocks([Block({"cell": cell, **learning}, dataset, holdout, output, checkpoint, code)], device)
 
 
 def main() -> None:
     """The job's command."""
-    run(__doc__, train_size, "design", "holdout", "dataset", "output", "checkpoint")
+    paths = "design", "holdout", "dataset", "output", "checkpoint"
+    (job,) = prepare(__doc__, *paths)
+    train_size(job.spec, *(getattr(job, path) for path in paths), choose_device(job.device), job.code)
 
 
 if __name__ == "__main__":
