@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from pipeline.bits import PackedBits
+from pipeline.engine.cuda_graphs import CapturedStep
 from pipeline.engine.dropout import Noise
 from pipeline.engine.optimisers import StackedOptimiser
 from pipeline.engine.parameters import ParameterStack
@@ -18,6 +19,8 @@ PROTOCOL = Protocol(
 )
 ARCHITECTURE = {"width": 64, "heads": 16, "mlp_width": 64}
 
+CPU = torch.device("cpu")
+
 Step = Callable[[], Tensor]  # trains every run of a stack by one step; their losses before it, [R]
 
 
@@ -26,25 +29,27 @@ def architecture(context_length: int) -> Transformer:
     return Transformer(context_length, **ARCHITECTURE, init_std=0.02)
 
 
-def data(context_length: int, n: int, runs: int) -> tuple[Tensor, Tensor]:
+def data(context_length: int, n: int, runs: int, device: torch.device = CPU) -> tuple[Tensor, Tensor]:
     """Inputs bool [R, n, T] and labels bool [R, n] of 3-way ANDs."""
     bits = torch.rand(runs, n, context_length, generator=torch.Generator().manual_seed(0)) < 2 ** (-1 / 3)
-    return bits, bits[..., :3].all(-1)
+    return bits.to(device), bits[..., :3].all(-1).to(device)
 
 
-def initial(context_length: int, runs: int, dtype: torch.dtype) -> ParameterStack:
+def initial(context_length: int, runs: int, dtype: torch.dtype, device: torch.device = CPU) -> ParameterStack:
     """The runs' initial parameters."""
     stack = architecture(context_length).initialise([Stream("bench", seed=seed) for seed in range(runs)])
-    return stack.like(stack.flat.to(dtype))
+    return stack.like(stack.flat.to(device, dtype))
 
 
-def engine_step(context_length: int, n: int, runs: int, dtype: torch.dtype = torch.float32) -> Step:
-    """A training step of a stack of runs."""
-    model, noise = architecture(context_length), Noise([0] * runs, torch.device("cpu"))
+def engine_step(
+    context_length: int, n: int, runs: int, dtype: torch.dtype = torch.float32, device: torch.device = CPU
+) -> Step:
+    """A training step of a stack of runs; on a GPU as a CUDA graph."""
+    model, noise = architecture(context_length), Noise([0] * runs, device)
     bits, labels = data(context_length, n, runs)
-    packed = torch.from_numpy(PackedBits.pack(bits.numpy()).data)
-    samples, labels = model.encode(packed, dtype), labels.to(dtype)
-    optimiser = StackedOptimiser(initial(context_length, runs, dtype), PROTOCOL)
+    packed = torch.from_numpy(PackedBits.pack(bits.numpy()).data).to(device)
+    samples, labels = model.encode(packed, dtype), labels.to(device, dtype)
+    optimiser = StackedOptimiser(initial(context_length, runs, dtype, device), PROTOCOL)
 
     @torch.no_grad()
     def step() -> Tensor:
@@ -52,7 +57,7 @@ def engine_step(context_length: int, n: int, runs: int, dtype: torch.dtype = tor
         optimiser.step()
         return losses
 
-    return step
+    return CapturedStep(step, noise) if device.type == "cuda" else step
 
 
 def direct_operations(context_length: int, n: int) -> int:

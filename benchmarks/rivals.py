@@ -10,22 +10,24 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.func import functional_call, grad_and_value, vmap
 
-from engine import ARCHITECTURE, PROTOCOL, Step, data, initial
+from engine import ARCHITECTURE, CPU, PROTOCOL, Step, data, initial
 from pipeline.reference import ReferenceTransformer, reference_state
 
 
-def states(context_length: int, runs: int, dtype: torch.dtype) -> list[dict[str, Tensor]]:
+def states(context_length: int, runs: int, dtype: torch.dtype, device: torch.device = CPU) -> list[dict[str, Tensor]]:
     """The runs' initial parameters as the reference module names them."""
-    parameters = initial(context_length, runs, dtype)
+    parameters = initial(context_length, runs, dtype, device)
     return [reference_state(parameters, run) for run in range(runs)]
 
 
-def plain(context_length: int, n: int, runs: int, dtype: torch.dtype = torch.float32, **options) -> Step:
+def plain(
+    context_length: int, n: int, runs: int, dtype: torch.dtype = torch.float32, device: torch.device = CPU, **options
+) -> Step:
     """The reference module, one run after the other, with options of its constructor."""
-    bits, labels = data(context_length, n, runs)
+    bits, labels = data(context_length, n, runs, device)
     labels = labels.to(dtype)
-    modules = [ReferenceTransformer(context_length, **ARCHITECTURE, **options).to(dtype) for _ in range(runs)]
-    for module, state in zip(modules, states(context_length, runs, dtype), strict=True):
+    modules = [ReferenceTransformer(context_length, **ARCHITECTURE, **options).to(device, dtype) for _ in range(runs)]
+    for module, state in zip(modules, states(context_length, runs, dtype, device), strict=True):
         module.load_state_dict(state)
     optimisers = [_adam(module.parameters()) for module in modules]
 
@@ -39,12 +41,14 @@ def plain(context_length: int, n: int, runs: int, dtype: torch.dtype = torch.flo
     return lambda: torch.stack([train(run) for run in range(runs)])
 
 
-def vmapped(context_length: int, n: int, runs: int, dtype: torch.dtype = torch.float32, **options) -> Step:
+def vmapped(
+    context_length: int, n: int, runs: int, dtype: torch.dtype = torch.float32, device: torch.device = CPU, **options
+) -> Step:
     """The reference module under torch.func.vmap, all runs at once."""
-    bits, labels = data(context_length, n, runs)
+    bits, labels = data(context_length, n, runs, device)
     labels = labels.to(dtype)
-    module = ReferenceTransformer(context_length, **ARCHITECTURE, **options)
-    of_runs = states(context_length, runs, dtype)
+    module = ReferenceTransformer(context_length, **ARCHITECTURE, **options).to(device)
+    of_runs = states(context_length, runs, dtype, device)
     parameters = {name: torch.stack([state[name] for state in of_runs]) for name in of_runs[0]}
     optimiser = _adam(parameters.values())
 

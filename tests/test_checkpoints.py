@@ -21,6 +21,7 @@ from pipeline.sampling import draw_holdout
 from pipeline.storage import read_frame
 
 CELL = {"function": "and", "k": 2, "T": 10, "n": 20}
+DEVICE = torch.device("cpu")
 MODEL = Transformer(width=8, heads=2, mlp_width=8, init_std=0.1)
 TRAINING = Training(learning_rate=2e-2, max_steps=60, eval_every=5)
 VARIANTS = {
@@ -60,7 +61,7 @@ def paths(folder: Path, name: str) -> dict[str, Path]:
 
 def rows(folder: Path, name: str, spec: dict) -> pd.DataFrame:
     """The results of the job, whether it begins or goes on."""
-    train.train_blocks([train.Block(spec, **paths(folder, name))], torch.device("cpu"))
+    train.train_blocks([train.Block(spec, **paths(folder, name))], DEVICE)
     return read_frame(paths(folder, name)["output"])
 
 
