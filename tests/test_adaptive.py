@@ -9,7 +9,7 @@ from pipeline.config import Training, Transformer
 from pipeline.datasets import read_training_sets, write_holdout
 from pipeline.jobs.dataset import draw_block
 from pipeline.jobs.design import design_round
-from pipeline.jobs.train import Block, train_blocks
+from pipeline.jobs.stacks import Block, train_blocks
 from pipeline.jobs.train_adaptive import train_size
 from pipeline.sampling import draw_holdout
 from pipeline.storage import read_frame, write_frame

@@ -15,7 +15,7 @@ from pipeline.engine import transformer
 from pipeline.engine.protocol import Protocol, Success
 from pipeline.engine.training import Training
 from pipeline.engine.transformer import Transformer
-from pipeline.jobs.train import begin
+from pipeline.jobs.stacks import begin
 from pipeline.sampling import draw_holdout, draw_training_set
 
 CELL, RUNS = Address("and", 2, 30, 20), 60

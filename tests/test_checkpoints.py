@@ -13,9 +13,9 @@ import torch
 
 from pipeline.config import Dropout, Training, Transformer
 from pipeline.datasets import write_holdout
-from pipeline.engine import checkpoints
+from pipeline.engine import checkpoints, training
 from pipeline.engine.checkpoints import Checkpoint
-from pipeline.jobs import train
+from pipeline.jobs import stacks
 from pipeline.jobs.dataset import draw_block
 from pipeline.sampling import draw_holdout
 from pipeline.storage import read_frame
@@ -61,27 +61,34 @@ def paths(folder: Path, name: str) -> dict[str, Path]:
 
 def rows(folder: Path, name: str, spec: dict) -> pd.DataFrame:
     """The results of the job, whether it begins or goes on."""
-    train.train_blocks([train.Block(spec, **paths(folder, name))], DEVICE)
+    stacks.train_blocks([stacks.Block(spec, **paths(folder, name))], DEVICE)
     return read_frame(paths(folder, name)["output"])
 
 
 def interrupt(monkeypatch, evaluation: int) -> None:
     """Ends the next job at an evaluation, counted over its stacks from 1."""
-    report, count = train.Progress.report, iter(range(1, 1000))
+    report, count = stacks.Progress.report, iter(range(1, 1000))
 
     def interrupted(self, training):
         report(self, training)
         if next(count) == evaluation:
             raise Interruption
 
-    monkeypatch.setattr(train.Progress, "report", interrupted)
+    monkeypatch.setattr(stacks.Progress, "report", interrupted)
 
 
+@pytest.fixture(params=[1.0, 0.5])
+def restack(request, monkeypatch):
+    """Runs that are done leave their stack at once, or half of them together."""
+    monkeypatch.setattr(training, "RESTACK", dict.fromkeys(("cpu", "cuda"), request.param))
+
+
+@pytest.mark.usefixtures("restack")
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_an_interrupted_job_ends_with_the_rows_of_an_undisturbed_one(folder, variant, monkeypatch, caplog):
     """It is interrupted twice, once in each of its stacks, with runs gone from both."""
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr(train, "runs_per_stack", lambda model, n, device: 3)
+    monkeypatch.setattr(stacks, "runs_per_stack", lambda model, n, device: 3)
     spec = specification(*VARIANTS[variant])
     undisturbed = rows(folder, "undisturbed", spec)
     assert not paths(folder, "undisturbed")["checkpoint"].exists()
@@ -110,10 +117,10 @@ def test_a_killed_process_ends_with_the_rows_of_an_undisturbed_one(folder):
     options += ["--precision=float32", "--threads=1", "--code=0"]
     killer = """if True:
         import os, signal
-        from pipeline.engine import checkpoints
-        from pipeline.jobs import train
+        from pipeline.engine import checkpoints, training
+        from pipeline.jobs import stacks, train
         checkpoints.SAVE_SECONDS = 0.0
-        train.Progress.report = lambda _, training: training.step == 25 and os.kill(os.getpid(), signal.SIGKILL)
+        stacks.Progress.report = lambda _, training: training.step == 25 and os.kill(os.getpid(), signal.SIGKILL)
         train.main()"""
     killed = subprocess.run([sys.executable, "-c", killer, *options])
     assert killed.returncode == -signal.SIGKILL
@@ -125,9 +132,9 @@ def test_a_killed_process_ends_with_the_rows_of_an_undisturbed_one(folder):
 
 def test_the_identity_of_a_job_is_that_of_its_settings_its_code_and_its_data(folder):
     spec, files = specification(MODEL, TRAINING), [folder / "data.parquet", folder / "holdout.parquet"]
-    identities = [train.identity(one, "code", *files) for one in (spec, specification(*VARIANTS["fresh samples"]))]
+    identities = [stacks.identity(one, "code", *files) for one in (spec, specification(*VARIANTS["fresh samples"]))]
     write_holdout(draw_holdout("and", 2, 10, 101), folder / "holdout.parquet")
-    identities += [train.identity(spec, code, *files) for code in ("code", "other code")]
+    identities += [stacks.identity(spec, code, *files) for code in ("code", "other code")]
     assert len(set(identities)) == 4
 
 

@@ -115,9 +115,10 @@ def test_masks_are_drawn_anew_at_every_replay(monkeypatch):
         assert one.curve_train_loss == pytest.approx(other.curve_train_loss, rel=1e-6)
 
 
-folder = interruptions.folder
+folder, restack = interruptions.folder, interruptions.restack
 
 
+@pytest.mark.usefixtures("restack")
 @pytest.mark.parametrize("variant", interruptions.VARIANTS)
 def test_an_interrupted_job_ends_with_the_rows_of_an_undisturbed_one(folder, variant, monkeypatch, caplog):
     monkeypatch.setattr(interruptions, "DEVICE", torch.device("cuda"))

@@ -6,12 +6,15 @@ import sys
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.config import Dropout, Lstm, Mlp, NormBound, Section, Success, Training, Transformer
 from pipeline.datasets import read_training_sets, write_holdout
 from pipeline.jobs.attention_steps import STEPS_KEPT, attention_steps
 from pipeline.jobs.dataset import draw_block
-from pipeline.jobs.train import Block, choose_device, train_blocks
+from pipeline.jobs.stacks import Block, _stacks, train_blocks
+from pipeline.jobs.train import choose_device
 from pipeline.sampling import draw_holdout
 from pipeline.storage import read_frame
 
@@ -176,3 +179,35 @@ def test_a_damaged_input_ends_the_command_with_one_line_in_terminal_and_log(fold
     assert f"{torn} is damaged" in job.stderr
     assert (folder / "job.log").read_text() == job.stderr
     assert not (folder / "data.parquet").exists()
+
+
+def test_blocks_of_a_curve_trained_together_end_as_they_do_alone(folder):
+    """To rounding, since another form of the step has samples with weights; a low rate does not make much of it."""
+    training, blocks = TRAINING.model_copy(update={"learning_rate": 2e-3}).model_dump(mode="json"), []
+    for n, seeds in ((30, "0-3"), (20, "0-3"), (20, "4-6")):
+        cell, name = {**CELL, "n": n}, f"n{n}-{seeds}"
+        draw_block({"cell": cell, "seeds": seeds, **DATA}, folder / "holdout.parquet", folder / f"{name}-data.parquet")
+        spec = SPEC | {"cell": SPEC["cell"] | {"n": n}, "training": training}
+        paths = (folder / f"{name}-data.parquet", folder / "holdout.parquet", folder / name, folder / f"{name}.pt")
+        blocks.append(Block(spec, *paths))
+    train_blocks(blocks, torch.device("cpu"))
+    together = [read_frame(block.output) for block in blocks]
+    for block, rows in zip(blocks, together, strict=True):
+        train_blocks([block], torch.device("cpu"))
+        alone = read_frame(block.output)
+        assert rows["seed"].tolist() == alone["seed"].tolist()
+        assert rows["success_step"].tolist() == pytest.approx(alone["success_step"].tolist(), nan_ok=True)
+        for curve, expected in zip(rows["curve_train_loss"], alone["curve_train_loss"], strict=True):
+            assert curve == pytest.approx(expected, rel=1e-3)
+
+
+@given(runs=st.integers(1, 200), size=st.integers(1, 60), begun=st.integers(0, 60))
+def test_stacks_are_of_equal_size_and_the_same_after_an_interruption(runs, size, begun):
+    found = list(_stacks(runs, size, 0))
+    assert [run for stack in found for run in stack] == list(range(runs))
+    assert max(map(len, found)) <= size
+    assert max(map(len, found)) - min(map(len, found)) <= 1
+    assert len(found) == -(-runs // size)
+    done = found[begun % len(found)].start
+    resumed = _stacks(runs - done, size, len(found[begun % len(found)]))
+    assert [range(stack.start + done, stack.stop + done) for stack in resumed] == found[begun % len(found) :]

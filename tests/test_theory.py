@@ -20,7 +20,7 @@ from pipeline.figures import basin as basin_figure
 from pipeline.figures import capacity as capacity_figure
 from pipeline.figures import representation as representation_figure
 from pipeline.figures import style
-from pipeline.jobs.train import begin
+from pipeline.jobs.stacks import begin
 from pipeline.sampling import draw_holdout, draw_training_set
 from pipeline.theory.basin import basin, perturbed
 from pipeline.theory.trained import trained_heads

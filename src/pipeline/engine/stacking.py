@@ -8,7 +8,7 @@ from pipeline.engine.model import StackedModel
 # least, since small stacks pay for the calls of a step (benchmarks/stacking.py); so the limit is for memory's sake.
 BUDGET = 512 * 2**20
 GPU_SHARE = 0.2  # of the free memory of a GPU: a few processes train there at a time (pipeline.jobs.server)
-GPU_RUNS = 300  # by which a GPU is full; of runs of several n, those of a stack are then closer to each other in n
+GPU_RUNS = 500  # by which a GPU is full; of runs of several n, those of a stack are then closer to each other in n
 FLOAT = 4
 
 

@@ -84,17 +84,17 @@ class Training:
     def state(self, runs: range) -> dict[str, Any]:
         """What :meth:`restore` needs to go on from here with some of the runs: tensors, lists and numbers."""
         results = [asdict(result) for result in self.results[runs.start : runs.stop]]
-        active = self.active
-        chosen = ((active >= runs.start) & (active < runs.stop)).nonzero().flatten()
-        state = {"step": self.step, "active": active[chosen] - runs.start, "results": results}
-        return state | {"optimiser": self.optimiser.state(self.rows[chosen])}
+        rows = ((self.stacked >= runs.start) & (self.stacked < runs.stop)).nonzero().flatten()
+        of_rows = {"stacked": self.stacked[rows] - runs.start, "optimiser": self.optimiser.state(rows)}
+        return of_rows | {"step": self.step, "active": torch.isin(rows, self.rows), "results": results}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Takes training that has just begun to the state of another with the same runs."""
         self.step = state["step"]
         self.results = [RunResult(**result) for result in state["results"]]
-        self._restack(state["active"].to(self.stacked.device))
+        self._restack(state["stacked"].to(self.stacked.device))
         self.optimiser.restore(state["optimiser"])
+        self.rows = state["active"].to(self.stacked.device).nonzero().flatten()
 
     def _prepare(self) -> None:
         """The noise and the step of the stack."""

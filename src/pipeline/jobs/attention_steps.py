@@ -16,7 +16,7 @@ from pipeline.engine.protocol import Protocol
 from pipeline.engine.recording import MAPPED_SEED
 from pipeline.engine.training import Training
 from pipeline.jobs import arguments
-from pipeline.jobs.train import begin
+from pipeline.jobs.stacks import begin
 from pipeline.storage import write_frame
 
 STEPS_KEPT = 20  # evaluations, of a run

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from pipeline.jobs.client import LENGTH, SOCKET
 
-GPU_JOBS = 3  # that train at a time; while one reads, draws initial values or writes, another has the GPU
+GPU_JOBS = 4  # that train at a time; while one reads, draws initial values or writes, another has the GPU
 
 
 def start(source: Path) -> subprocess.Popen | None:

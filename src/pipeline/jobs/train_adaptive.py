@@ -6,7 +6,8 @@ import torch
 
 from pipeline.datasets import Address
 from pipeline.jobs.dataset import draw_block
-from pipeline.jobs.train import Block, choose_device, prepare, train_blocks
+from pipeline.jobs.stacks import Block, train_blocks
+from pipeline.jobs.train import choose_device, prepare
 from pipeline.storage import read_table
 
 

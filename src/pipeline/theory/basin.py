@@ -21,7 +21,7 @@ from pipeline.engine.parameters import ParameterStack
 from pipeline.engine.protocol import Protocol
 from pipeline.engine.training import Training
 from pipeline.engine.transformer import Transformer
-from pipeline.jobs.train import begin
+from pipeline.jobs.stacks import begin
 from pipeline.randomness import Stream
 from pipeline.theory.cells import Cell
 from pipeline.theory.construction import Construction, TooNarrow, construct, position_vectors

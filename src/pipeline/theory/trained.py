@@ -17,7 +17,7 @@ from pipeline.engine.parameters import ParameterStack
 from pipeline.engine.protocol import Protocol, Success
 from pipeline.engine.training import Training
 from pipeline.engine.transformer import Transformer
-from pipeline.jobs.train import begin
+from pipeline.jobs.stacks import begin
 from pipeline.reference import one_run
 from pipeline.theory.cells import Cell
 from pipeline.theory.norms import head_norms, readout_norms
