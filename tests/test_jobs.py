@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from pipeline.config import Dropout, Lstm, Mlp, NormBound, Section, Success, Training, Transformer
 from pipeline.datasets import read_training_sets, write_holdout
+from pipeline.jobs import LESS_MEMORY, arguments
 from pipeline.jobs.attention_steps import STEPS_KEPT, attention_steps
 from pipeline.jobs.dataset import draw_block
 from pipeline.jobs.stacks import Block, _stacks, train_blocks
-from pipeline.jobs.train import choose_device
+from pipeline.jobs.train import choose_device, stack_key
 from pipeline.sampling import draw_holdout
 from pipeline.storage import read_frame
 
@@ -138,6 +139,19 @@ def test_a_gpu_that_is_not_there_is_named(monkeypatch):
         choose_device("cuda")
 
 
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"), True),
+        (RuntimeError("shape mismatch"), False),
+    ],
+)
+def test_want_of_memory_is_told_from_other_errors(error, expected, caplog):
+    arguments._report(type(error), error, None)
+    assert (LESS_MEMORY in caplog.text) == expected
+
+
 def test_the_command_logs_to_its_file(folder):
     spec = json.dumps({"cell": CELL, "seeds": "0-1", **DATA})
     paths = {
@@ -198,6 +212,37 @@ def test_blocks_of_a_curve_are_trained_together_as_alone(folder):
         assert rows["seed"].tolist() == alone["seed"].tolist()
         firsts = ([curve[0] for curve in results["curve_train_loss"]] for results in (rows, alone))
         assert next(firsts) == pytest.approx(next(firsts), rel=1e-4)
+
+
+def key_of(T: int = 12, n: int = 25, precision: str = "float32", **settings: dict) -> str:
+    """The stack key of a job; settings are changes of its model and training."""
+    spec = {"cell": {**SPEC["cell"], "T": T, "n": n}}
+    spec |= {part: SPEC[part] | settings.get(part, {}) for part in ("model", "training")}
+    options = {"spec": json.dumps(spec), "holdout": f"T{T}", "code": "0", "device": "cuda", "precision": precision}
+    paths = {name: f"{n}" for name in ("dataset", "output", "checkpoint", "log")}
+    return stack_key(
+        [word for name, value in {**options, "threads": "1", **paths}.items() for word in (f"--{name}", value)]
+    )
+
+
+def test_jobs_share_a_stack_if_only_their_n_and_their_files_differ():
+    assert key_of(n=25) == key_of(n=30)
+    others = [key_of(T=13), key_of(precision="tf32"), key_of(model={"width": 8}), key_of(training={"max_steps": 50})]
+    assert len({key_of(), *others}) == 5
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"training": {"batch_size": 10}},
+        {"training": {"samples": "fresh"}},
+        {"model": {"dropout": {"attention": 0.1, "residual": 0.0, "mlp": 0.0, "embedding": 0.0}}},
+        {"model": {"kind": "mlp", "dropout": 0.1}},
+    ],
+)
+def test_what_is_drawn_for_n_samples_is_stacked_with_its_own_n_only(settings):
+    assert key_of(n=25, **settings) == key_of(n=25, **settings)
+    assert key_of(n=25, **settings) != key_of(n=30, **settings)
 
 
 @given(runs=st.integers(1, 200), size=st.integers(1, 60), begun=st.integers(0, 60))
