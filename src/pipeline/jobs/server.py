@@ -130,7 +130,8 @@ class GpuQueue:
             return False
         train = importlib.import_module("pipeline.jobs.train")
         with suppress(KeyError, ValueError):  # the job will say what is wrong
-            if train.option(request.arguments, "device") in ("cuda", "auto") and _gpu_is_there():
+            device = train.option(request.arguments, "device")
+            if device == "cuda" or (device == "auto" and _gpu_is_there()):
                 self.waiting.append((train.stack_key(request.arguments), request))
                 return True
         return False
