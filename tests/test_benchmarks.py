@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy import stats
 
+import agreement
 import compare
 import costs
 import large
@@ -189,3 +191,20 @@ def test_costs_are_those_of_the_jobs_that_the_forecast_knows(tmp_path):
     assert found["measured"].to_dict() == {"train": 2.5, "holdout": 0.25}
     assert found.loc["train", "learner"] == "tiny"
     assert (found["forecast"] > 0).all()
+
+
+def test_runs_of_two_machines_are_compared_in_pairs(tmp_path):
+    outcomes = {"first": [True] * 4 + [False] * 6, "second": [False] * 3 + [True] * 6 + [False]}
+    for name, successes in outcomes.items():
+        rows = {"experiment": "and3", "T": [10] * 5 + [20] * 5, "n": 8, "seed": [*range(5)] * 2}
+        steps = [20 if success else None for success in successes]
+        table = pd.DataFrame(rows | {"success": successes, "success_step": steps})
+        write_frame(table.sample(frac=1, random_state=1), tmp_path / name)
+    found = agreement.pairs(tmp_path / "first", tmp_path / "second")
+    columns = ["runs", "success_first", "success_second", "only_first", "only_second"]
+    assert agreement.table(found)[columns].to_numpy().tolist() == [[5, 4, 2, 3, 1], [5, 0, 4, 0, 4]]
+    assert agreement.p_value(found) == pytest.approx(stats.binomtest(5, 8).pvalue)
+    assert agreement.p_value(found[found["success_first"] == found["success_second"]]) == 1
+    with pytest.raises(SystemExit, match="no run in common"):
+        write_frame(table.assign(T=30), tmp_path / "other")
+        agreement.pairs(tmp_path / "first", tmp_path / "other")

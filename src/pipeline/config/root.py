@@ -38,7 +38,7 @@ class Compute(Section):
         "cpu", description="Where the training runs; `auto`: on a GPU if there is one."
     )
     precision: Literal["float32", "tf32"] = Field(
-        "float32", description="Of matrix products on a GPU; `tf32` is faster and keeps about three digits."
+        "float32", description="Of matrix products on a GPU; `tf32` keeps about three digits and gains little."
     )
 
 
