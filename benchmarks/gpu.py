@@ -10,7 +10,8 @@ import json
 import os
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,7 +28,7 @@ from pipeline.storage import write_frame
 GPU = torch.device("cuda")
 CELLS = [(100, 50), (300, 80), (500, 80), (1100, 110)]
 RIVAL_CELLS = CELLS[:2]  # at the others the plain modules take much memory
-STACKS, TF32_STACKS = (1, 50, 100, 200, 400), (200,)
+STACKS, VARIANT_STACKS = (1, 50, 100, 200, 400), (50, 200)
 RIVALS = {
     "plain": (partial(rivals.plain, device=GPU), (1,)),
     "plain, torch.func.vmap": (partial(rivals.vmapped, device=GPU), (4, 16)),
@@ -41,21 +42,36 @@ if find_spec("jax"):
 PEAK_SIZE = 8192
 
 
-def with_precision(name: str, step: Callable[..., Step], *arguments: int) -> Step:
-    """A step with a precision of torch.set_float32_matmul_precision: the one there is while its graph is recorded."""
-    made = step(*arguments)
-    torch.set_float32_matmul_precision(name)
-    for _ in range(2):
-        made()
+def within(context: AbstractContextManager, make: Callable[..., Step], *arguments: int) -> Step:
+    """A step that is made and recorded in a context."""
+    with context:
+        step = make(*arguments)
+        for _ in range(2):
+            step()
+    return step
+
+
+@contextmanager
+def tf32() -> Iterator[None]:
+    """Products made or recorded here are in TF32."""
+    torch.set_float32_matmul_precision("high")
+    yield
     torch.set_float32_matmul_precision("highest")
-    return made
+
+
+VARIANTS = {"engine, TF32": tf32}
+if find_spec("triton"):
+    import fused_table
+
+    VARIANTS["engine, fused table"] = fused_table.in_use
 
 
 def makers(cell: tuple[int, int]) -> dict[tuple[str, int], Callable[[], Step]]:
     """What prepares each implementation's step, by its name and number of runs."""
     engine = partial(engine_step, device=GPU)
     found = {("engine", runs): partial(engine, *cell, runs) for runs in STACKS}
-    found |= {("engine, TF32", runs): partial(with_precision, "high", engine, *cell, runs) for runs in TF32_STACKS}
+    for name, context in VARIANTS.items():
+        found |= {(name, runs): partial(within, context(), engine, *cell, runs) for runs in VARIANT_STACKS}
     if cell in RIVAL_CELLS:
         found |= {
             (name, runs): partial(step, *cell, runs) for name, (step, stacks) in RIVALS.items() for runs in stacks
