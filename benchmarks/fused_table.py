@@ -2,7 +2,7 @@
 
 The engine's ``_WeightedTable`` (pipeline/engine/attention.py) passes over the table some twenty times a step in torch,
 which is more than half of a step at T = 500. Here the forward pass writes it once, and the backward pass reads it and
-its gradient once. ``python benchmarks/gpu.py`` measures an engine with it beside the engine. Until that has been done on
+its gradient once. ``python benchmarks/gpu.py`` measures an engine with it beside the engine. Until that was done on
 a GPU it is no part of the engine: it has only run under TRITON_INTERPRET=1, on a CPU.
 
 Triton comes with PyTorch's CUDA builds. Heads and the width of one are powers of two, as it wants its blocks.
@@ -68,7 +68,7 @@ def _backward(
     H: tl.constexpr,
     N: tl.constexpr,
 ):
-    """Gradients of a block of positions; its parts of those of the two bits and the constant go to [R, blocks, 3, C]."""
+    """Gradients of a block of positions; its parts of those of both bits and the constant go to [R, blocks, 3, C]."""
     C: tl.constexpr = (Q + 1) * H
     run, block = tl.program_id(0).to(tl.int64), tl.program_id(1)
     t = block * N + tl.arange(0, N)

@@ -117,6 +117,13 @@ def test_on_a_cluster_each_job_pays_for_a_start():
     assert said.startswith(f"Forecast: about {duration(seconds / 10)} on 10 cores")
 
 
+@pytest.mark.parametrize(("device", "told"), [("cpu", False), ("cuda", True), ("auto", True)])
+def test_a_gpu_is_said_to_be_left_out(device, told):
+    config = parse({"experiments": {"and3": {}}, "compute": {"device": device}})
+    said = forecast.forecast(config, all_jobs(config), 2)
+    assert said.endswith(" A GPU is not in it.") == told
+
+
 def test_days_are_warned_of_with_the_mend():
     config = parse({"experiments": {"and3": {"grid": {"T": [100_000], "seeds": 1000}}}})
     said = forecast.forecast(config, all_jobs(config), 2)

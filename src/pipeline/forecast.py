@@ -165,6 +165,8 @@ def forecast(config: Config, jobs: Iterable[Job], cores: int, start: float = 0) 
     line = (
         f"Forecast: about {duration(seconds)} {where}, within a factor of 2 on idle cores like those of docs/results."
     )
+    if config.compute.device != "cpu":
+        line += " A GPU is not in it."
     if seconds <= DAY:
         return line
     return f"WARNING: this takes long. {line}\nFewer seeds, T or n take less, more cores or a cluster share the work."

@@ -128,8 +128,8 @@ class GpuQueue:
         """Queues a request if it is for such a job."""
         if request.job != "train":
             return False
-        train = importlib.import_module("pipeline.jobs.train")
-        with suppress(KeyError, ValueError):  # the job will say what is wrong
+        with suppress(Exception):  # on its own, the job can say what is wrong
+            train = importlib.import_module("pipeline.jobs.train")
             device = train.option(request.arguments, "device")
             if device == "cuda" or (device == "auto" and _gpu_is_there()):
                 self.waiting.append((train.stack_key(request.arguments), request))
