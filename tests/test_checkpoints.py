@@ -109,6 +109,41 @@ def test_an_interrupted_job_ends_with_the_rows_of_an_undisturbed_one(folder, var
     assert not paths(folder, "interrupted")["checkpoint"].exists()
 
 
+@pytest.mark.parametrize("evaluation", range(1, 26, 3))
+def test_blocks_that_were_trained_together_lose_nothing(folder, evaluation, monkeypatch):
+    """Of two blocks of five runs, in stacks of 4, 3 and 3 runs, each goes on alone; what was done stays as it was."""
+    monkeypatch.setattr(stacks, "runs_per_stack", lambda model, n, device: 4)
+    monkeypatch.setattr(checkpoints, "SAVE_SECONDS", 0.0)
+    blocks = [several(folder, 20), several(folder, 30)]
+    stacks.train_blocks(blocks, DEVICE)
+    undisturbed = [read_frame(block.output) for block in blocks]
+    with monkeypatch.context() as patch:
+        interrupt(patch, evaluation)
+        with pytest.raises(Interruption):
+            stacks.train_blocks(blocks, DEVICE)
+    saved = [stacks.Work(block) for block in blocks]
+    assert any(work.state or work.results for work in saved) == (evaluation > 1)
+    done = [len(work.results) for work in saved]
+    stacks.train_blocks(blocks, DEVICE)
+    for block, expected, count in zip(blocks, undisturbed, done, strict=True):
+        resumed = read_frame(block.output)
+        assert resumed["seed"].tolist() == [0, 1, 2, 3, 4]
+        assert resumed[:count].map(repr).equals(expected[:count].map(repr))
+        firsts = ([curve[0] for curve in results["curve_train_loss"]] for results in (resumed, expected))
+        assert next(firsts) == pytest.approx(next(firsts), rel=1e-3)
+        assert not block.checkpoint.exists()
+
+
+def several(folder: Path, n: int) -> stacks.Block:
+    """A block of five seeds of a cell with n samples, whose data it draws."""
+    protocol = {"reject_ambiguous": True, "max_redraws": 100, "label_noise": 0.0, "feature_noise": 0.0}
+    cell, dataset = CELL | {"n": n}, folder / f"n{n}-data.parquet"
+    draw_block({"cell": cell, "seeds": "0-4", **protocol}, folder / "holdout.parquet", dataset)
+    spec = specification(MODEL, TRAINING)
+    spec["cell"] = spec["cell"] | {"n": n}
+    return stacks.Block(spec, **paths(folder, f"n{n}") | {"dataset": dataset})
+
+
 def test_a_killed_process_ends_with_the_rows_of_an_undisturbed_one(folder):
     spec = specification(*VARIANTS["minibatches and dropout"])
     undisturbed = rows(folder, "undisturbed", spec)

@@ -5,7 +5,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
@@ -90,9 +90,10 @@ class Work:
         content = self.saved.load() or {"finished": [], "stack": None}
         self.state, self.results = content["stack"], [RunResult(**result) for result in content["finished"]]
 
-    def save(self, training: Training, runs: range) -> None:
-        """Saves a checkpoint: what is done, and the state of those runs of a stack that are the block's."""
-        self.saved.save({"finished": [asdict(result) for result in self.results], "stack": training.state(runs)})
+    def save(self, training: Training, runs: range | None) -> None:
+        """Saves a checkpoint: what is done, and the state of those runs of a stack that are the block's, if any are."""
+        stack = training.state(runs) if runs else None
+        self.saved.save({"finished": [asdict(result) for result in self.results], "stack": stack})
 
     def end(self, seconds: float) -> None:
         """Writes the results."""
@@ -114,9 +115,19 @@ def _train_together(works: list[Work], device: torch.device) -> None:
     began = time.monotonic()
     for stack in _stacks(len(waiting), size, len(works[0].state["results"]) if works[0].state else 0):
         owners, sets = zip(*waiting[stack.start : stack.stop], strict=True)
-        training = begin(model, protocol, largest, sets, inputs, device)
-        label = f"{cells}, runs {done + stack.start + 1} to {done + stack.stop} of {done + len(waiting)}"
-        _train_stack(training, _parts(owners), label)
+        training, parts = begin(model, protocol, largest, sets, inputs, device), _parts(owners)
+        progress = Progress(f"{cells}, runs {done + stack.start + 1} to {done + stack.stop} of {done + len(waiting)}")
+        if works[0].state:
+            training.restore(works[0].state)
+            works[0].state = None
+            log.info("%s: goes on from step %d", progress.label, training.step)
+        for _ in training.evaluations():
+            progress.report(training)
+            for work in works:
+                if work.saved.due and (work in parts or work.results):
+                    work.save(training, parts.get(work))
+        for work, runs in parts.items():
+            work.results += training.results[runs.start : runs.stop]
     for work in works:
         work.end(time.monotonic() - began)
 
@@ -134,22 +145,6 @@ def _parts(owners: Sequence[Work]) -> dict[Work, range]:
     """Which runs of a stack are whose; those of a block stand together."""
     firsts = [place for place in range(len(owners)) if place == 0 or owners[place] is not owners[place - 1]]
     return {owners[first]: range(first, end) for first, end in pairwise([*firsts, len(owners)])}
-
-
-def _train_stack(training: Training, parts: Mapping[Work, range], label: str) -> None:
-    progress = Progress(label)
-    for work in parts:
-        if work.state:
-            training.restore(work.state)
-            log.info("%s: goes on from step %d", label, training.step)
-        work.state = None
-    for _ in training.evaluations():
-        progress.report(training)
-        for work, runs in parts.items():
-            if work.saved.due:
-                work.save(training, runs)
-    for work, runs in parts.items():
-        work.results += training.results[runs.start : runs.stop]
 
 
 def lost(results: list[RunResult]) -> str:
