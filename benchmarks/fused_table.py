@@ -1,9 +1,10 @@
 """A candidate for the engine on GPUs: the table of tokens and its gradient as Triton kernels, each in one pass.
 
-The engine's ``_WeightedTable`` (pipeline/engine/attention.py) passes over the table some twenty times a step in torch,
-which is more than half of a step at T = 500. Here the forward pass writes it once, and the backward pass reads it and
-its gradient once. ``python benchmarks/gpu.py`` measures an engine with it beside the engine. Until that was done on
-a GPU it is no part of the engine: it has only run under TRITON_INTERPRET=1, on a CPU.
+The engine's ``_WeightedTable`` (pipeline/engine/attention.py) passes over the table some twenty times a step in torch:
+most of the element-wise work, which is more than half of a step at T = 500. Here the forward pass writes the table
+once, and the backward pass reads it and its gradient once. ``python benchmarks/gpu.py`` measures an engine with it
+beside the engine. Until that was done on a GPU it is no part of the engine: it has only run under TRITON_INTERPRET=1,
+on a CPU.
 
 Triton comes with PyTorch's CUDA builds. Heads and the width of one are powers of two, as it wants its blocks.
 """

@@ -45,6 +45,8 @@ class Training:
 
     Attributes:
         step: steps made so far.
+        stacked: which runs are in the stack, an index.
+        rows: which rows of the stack are still in training, an index.
         results: of all R runs in order.
     """
 
@@ -62,8 +64,8 @@ class Training:
         self.recorder = recorder
         self.seeds = [_dropout_seeds(run, protocol) for run in runs]
         self.step = 0
-        self.stacked = torch.arange(len(runs), device=parameters.flat.device)  # which runs are in the stack
-        self.rows = self.stacked  # which of these are in training
+        self.stacked = torch.arange(len(runs), device=parameters.flat.device)
+        self.rows = self.stacked
         self.results = [RunResult() for _ in runs]
         self.optimiser = StackedOptimiser(parameters, protocol)
         self.rates = learning_rates(protocol).to(self.optimiser.rate)
