@@ -96,19 +96,16 @@ def rows(cell: tuple[int, int], rounds: int, at_least: float) -> list[dict]:
     steps = {key: make() for key, make in makers(cell).items()}
     for step in steps.values():
         seconds(step, 0)  # compiles and records
-    times = {key: [seconds(step, at_least) for _ in range(rounds)] for key, step in steps.items()}
-    cell_peak = peak()
-    found = [
-        {"implementation": name, "T": cell[0], "n": cell[1], "runs": runs, "rounds": rounds}
-        | {"microseconds_per_step_per_run": 1e6 * statistics.median(times[name, runs]) / runs}
-        | {
-            "effective_share_of_peak": direct_operations(*cell)
-            * runs
-            / statistics.median(times[name, runs])
-            / cell_peak
+    times = [{key: seconds(step, at_least) for key, step in steps.items()} for _ in range(rounds)]
+    operations, most = direct_operations(*cell), peak()
+    found = []
+    for name, runs in steps:
+        of_run = statistics.median(turn[name, runs] for turn in times) / runs
+        measured = {
+            "microseconds_per_step_per_run": 1e6 * of_run,
+            "effective_share_of_peak": operations / of_run / most,
         }
-        for name, runs in steps
-    ]
+        found.append({"implementation": name, "T": cell[0], "n": cell[1], "runs": runs, "rounds": rounds} | measured)
     del steps
     gc.collect()
     torch.cuda.empty_cache()

@@ -16,6 +16,7 @@ from scipy import stats
 import agreement
 import compare
 import costs
+import gpu
 import large
 import report
 import workers
@@ -211,6 +212,23 @@ def test_runs_of_two_machines_are_compared_in_pairs(tmp_path):
     with pytest.raises(SystemExit, match="no run in common"):
         write_frame(table.assign(T=30), tmp_path / "other")
         agreement.pairs(tmp_path / "first", tmp_path / "other")
+
+
+def test_on_a_gpu_the_implementations_take_turns(monkeypatch):
+    called = []
+    steps = {(name, runs): lambda name=name: lambda: called.append(name) for name, runs in (("one", 1), ("other", 50))}
+    monkeypatch.setattr(gpu, "makers", lambda cell: steps)
+    monkeypatch.setattr(gpu, "peak", lambda: 1e12)
+    for name in ("synchronize", "empty_cache"):
+        monkeypatch.setattr(torch.cuda, name, lambda: None)
+    times = iter([*[9e9] * 2, 4.0, 100.0, 2.0, 700.0, 3.0, 300.0])  # after one call of each that is not counted
+    seconds = gpu.seconds
+    monkeypatch.setattr(gpu, "seconds", lambda step, at_least: seconds(step, 0) * 0 + next(times))
+    rows = gpu.rows((100, 50), 3, 0.1)
+    assert called[::5] == ["one", "other"] * 4
+    assert [row["microseconds_per_step_per_run"] for row in rows] == [3e6, 6e6]
+    shares = [row["effective_share_of_peak"] for row in rows]
+    assert shares == pytest.approx([direct_operations(100, 50) / 3e12, direct_operations(100, 50) * 50 / 300e12])
 
 
 FUSED = """if True:
