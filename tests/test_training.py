@@ -126,8 +126,10 @@ def test_runs_that_are_done_may_stay_in_the_stack_for_a_while(monkeypatch):
     assert train(protocol, parameters(6), bits, labels) == at_once
 
 
-def test_runs_with_fewer_samples_are_trained_as_they_are_alone():
-    """The places that are left in their stack count nothing."""
+@pytest.mark.parametrize("when", ["last", "any"], ids=["all stay", "some leave"])
+def test_runs_with_fewer_samples_are_trained_as_they_are_alone(when):
+    """The places that are left in their stack count nothing, and go with the runs that need them."""
+    protocol = replace(PROTOCOL, success=Success(1.0, when))
     bits, labels = and_data(3, 20)
     sizes = torch.tensor([[20], [13], [8]])
     used = torch.arange(20) < sizes
@@ -135,14 +137,19 @@ def test_runs_with_fewer_samples_are_trained_as_they_are_alone():
     samples, targets = (
         torch.stack([x[row] for x, row in zip(of_runs, rows, strict=True)]) for of_runs in (bits, labels)
     )
-    batch = Batch(packed(samples), targets.double(), used / sizes.double())
-    together = Training(MODEL, PROTOCOL, parameters(3), FullBatch(batch), holdout(3), coordinates(3))
+    source = FullBatch(Batch(packed(samples), targets.double(), used / sizes.double()))
+    together = Training(MODEL, protocol, parameters(3), source, holdout(3), coordinates(3))
     assert list(together.evaluations())
+    ends = [result.curve_steps[-1] for result in together.results]
+    assert (ends[0] < 50) == (when == "any"), "the run with most samples should leave"
     for run, n in enumerate(sizes.flatten().tolist()):
         chosen = torch.tensor([run])
-        alone = train(PROTOCOL, parameters(3).select(chosen), bits[chosen, :n], labels[chosen, :n])[0]
-        assert together.results[run].curve_train_loss == pytest.approx(alone.curve_train_loss, rel=1e-9)
-        assert together.results[run].curve_holdout_accuracy == alone.curve_holdout_accuracy
+        own = FullBatch(Batch(packed(bits[chosen, :n]), labels[chosen, :n].double()))
+        alone = Training(MODEL, protocol, parameters(3).select(chosen), own, holdout(1), coordinates(1))
+        assert list(alone.evaluations())
+        assert together.results[run].curve_steps == alone.results[0].curve_steps
+        assert together.results[run].curve_train_loss == pytest.approx(alone.results[0].curve_train_loss, rel=1e-9)
+        assert together.results[run].curve_holdout_accuracy == alone.results[0].curve_holdout_accuracy
 
 
 def test_a_diverged_run_is_recorded_and_its_neighbours_go_on():

@@ -53,7 +53,12 @@ class FullBatch:
         return self.whole
 
     def keep(self, runs: Tensor) -> None:  # noqa: D102
-        self.whole = Batch(*(None if tensor is None else tensor[runs] for tensor in self.whole))
+        samples, labels, weights = self.whole
+        if weights is None:
+            self.whole = Batch(samples[runs], labels[runs])
+        else:  # the places that only others needed go with them
+            places = (weights[runs] > 0).any(0)
+            self.whole = Batch(*(tensor[runs][:, places] for tensor in self.whole))
 
 
 class Minibatches:
