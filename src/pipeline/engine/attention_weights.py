@@ -52,7 +52,6 @@ def all_weights(p: ParameterStack, heads: int) -> tuple[Tensor, Tensor]:
 
 def _weights(p: Mapping[str, Tensor], heads: int) -> tuple[Tensor, Tensor]:
     """One run's weights before normalisation: of the tokens with bit 0 and bit 1, [2, T, H], and of [CLS], [H]."""
-
     p = {name: value.double() for name, value in p.items()}
 
     def normalised(x: Tensor) -> Tensor:
@@ -69,10 +68,7 @@ def _weights(p: Mapping[str, Tensor], heads: int) -> tuple[Tensor, Tensor]:
 
 def by_products(weights: Tensor, cls_weights: Tensor, inputs: Tensor) -> Tensor:
     """[R, H, T] from the runs' weights before normalisation, [R, 2, T, H], and those of [CLS], [R, H]."""
-    rows, of_cls = (
-        weights.permute(1, 2, 0, 3).flatten(2).flatten(0, 1),
-        cls_weights.flatten(),
-    )  # [2T, R · H] and [R · H]
+    rows, of_cls = weights.permute(1, 2, 0, 3).flatten(2).flatten(0, 1), cls_weights.flatten()  # [2T, R·H] and [R·H]
     sums = torch.zeros_like(rows)
     for block in inputs.split(SAMPLES):
         chosen = one_hot(block, weights.shape[2], rows.dtype)

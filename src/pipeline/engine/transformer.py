@@ -8,7 +8,7 @@ The same function as :class:`pipeline.reference.ReferenceTransformer`, for R run
   that what a run needs stays in the cache.
 
 :meth:`Transformer.forward` says the function in torch. It is what runs on a GPU, with dropout of the attention weights
-or without a C compiler, with gradients by autograd.
+or without a C compiler, with gradients by autograd but for that of the table, which is derived.
 
 Shapes: R runs, T positions, n samples, d width, H heads, m MLP width. Activations are [R, n, channels].
 """

@@ -57,8 +57,8 @@ def train_blocks(blocks: Sequence[Block], device: torch.device) -> None:
     """Trains every run of the blocks and writes their results.
 
     Args:
-        blocks: they have the same :func:`stack_key`, and are trained as one stack as far as memory allows, those that
-            go on from a checkpoint each on its own.
+        blocks: they have the same :func:`pipeline.jobs.train.stack_key`, and are trained as one stack as far as memory
+            allows, those that go on from a checkpoint each on its own.
         device: where to train.
     """
     begun, fresh = [], []
@@ -73,6 +73,7 @@ class Work:
     """A block in training.
 
     Attributes:
+        block: what is asked for.
         address: its cell.
         sets: its training sets.
         saved: its checkpoint.
