@@ -5,10 +5,11 @@ The same function as :class:`pipeline.reference.ReferenceTransformer`, for R run
 - only [CLS]'s query is needed, so attention is linear in T, and a token depends on its bit and position alone, so
   LayerNorm, score and value are computed for 2T + 1 distinct tokens instead of n · T (attention.py);
 - on the CPU a step is one call of the C functions of kernels.c, whose gradients are derived; they go run by run, so
-  that what a run needs stays in the cache.
+  that what a run needs stays in the cache;
+- on a GPU the sums that attention is made of, and their gradients, are kernels of fused_attention.py.
 
-:meth:`Transformer.forward` says the function in torch. It is what runs on a GPU, with dropout of the attention weights
-or without a C compiler, with gradients by autograd but for that of the table, which is derived.
+:meth:`Transformer.forward` says the function in torch. It is what runs on a GPU but for these kernels, with dropout of
+the attention weights or without a C compiler, with gradients by autograd but for that of the table, which is derived.
 
 Shapes: R runs, T positions, n samples, d width, H heads, m MLP width. Activations are [R, n, channels].
 """
@@ -22,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pipeline.engine import initialisation
-from pipeline.engine.attention import HEADROOM, attend, one_hot
+from pipeline.engine.attention import HEADROOM, attend, bits, fused, one_hot
 from pipeline.engine.attention_weights import mean_attention
 from pipeline.engine.autograd import AutogradModel, Parameters, linear
 from pipeline.engine.dropout import NO_DROPOUT, Dropout, Noise
@@ -98,9 +99,14 @@ class Transformer(AutogradModel):
     def encode(self, packed: Tensor, dtype: torch.dtype) -> Tensor:
         """On a CPU packed inputs as they are, uint8 [R or 1, n, ⌈T/8⌉]: attention takes them apart as it goes.
 
-        On a GPU one-hot rows, [R or 1, n, 2T]: made once, they are read at every step.
+        On a GPU bits, bool [R or 1, n, T and up to 15 more], or, where :mod:`pipeline.engine.fused_attention` is not
+        used, one-hot rows, [R or 1, n, 2T]: made once, they are read at every step.
         """
-        return packed if packed.device.type == "cpu" else one_hot(packed, self.context_length, dtype)
+        if packed.device.type == "cpu":
+            return packed
+        if self._is_fused(packed.device, dtype):
+            return bits(packed, self.context_length)
+        return one_hot(packed, self.context_length, dtype)
 
     def logits(self, p: ParameterStack, samples: Tensor) -> Tensor:
         """Logits of P(label = 1), [R, n]; packed samples of R runs, or of 1 if all runs share them."""
@@ -134,6 +140,11 @@ class Transformer(AutogradModel):
         masks = self._masks(samples.shape[1], noise, p.flat)[1:]
         compiled("train", *size, p.flat, *data, *masks, gradients.flat, losses)
         return losses
+
+    def _is_fused(self, device: torch.device, dtype: torch.dtype) -> bool:
+        """Whether attention is that of fused_attention.py."""
+        known = None if self.dropout.attention else fused()
+        return bool(known) and known.supported(self.width, self.heads, dtype, device)
 
     def _kernels(self, p: ParameterStack) -> Kernels | None:
         """The C functions, if they can do it."""
