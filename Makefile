@@ -14,7 +14,7 @@ env: .venv/installed
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11 …")'
 	$(PYTHON) -m venv .venv
 	pip install --quiet torch==2.13.0
-	pip install --quiet --editable '.[dev,slurm]'
+	pip install --quiet --editable '.[dev,slurm,triton]'
 	touch $@
 
 quick: env

@@ -1,4 +1,4 @@
-"""The same cell on other hardware: other threads, the way a GPU takes, and a GPU if there is one.
+"""The same cell on other hardware: other threads, the torch form, and a GPU if there is one.
 
 Data and initialisation are equal; rounding differs, so trajectories part, but runs succeed as often.
 """
@@ -19,7 +19,7 @@ from pipeline.jobs.stacks import begin
 from pipeline.sampling import draw_holdout, draw_training_set
 
 CELL, RUNS = Address("and", 2, 30, 20), 60
-MODEL = Transformer(CELL.T, width=32, heads=4, mlp_width=32, init_std=0.02)
+MODEL = Transformer(CELL.T, width=32, heads=16, mlp_width=32, init_std=0.02)
 PROTOCOL = Protocol(
     learning_rate=3e-3, weight_decay=1e-4, max_steps=200, eval_every=20, success=Success(accuracy=1.0, when="any")
 )
@@ -58,7 +58,7 @@ def two_threads(monkeypatch) -> tuple[torch.Tensor, list[bool]]:
         return trained("cpu")
 
 
-def as_on_a_gpu(monkeypatch) -> tuple[torch.Tensor, list[bool]]:
+def in_torch(monkeypatch) -> tuple[torch.Tensor, list[bool]]:
     monkeypatch.setattr(transformer, "kernels", lambda *architecture: None)
     return trained("cpu")
 
@@ -70,7 +70,7 @@ def on_a_gpu(monkeypatch) -> tuple[torch.Tensor, list[bool]]:
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU that torch can use")
 
 
-@pytest.mark.parametrize("way", [two_threads, as_on_a_gpu, pytest.param(on_a_gpu, marks=needs_gpu)])
+@pytest.mark.parametrize("way", [two_threads, in_torch, pytest.param(on_a_gpu, marks=needs_gpu)])
 def test_runs_start_alike_and_succeed_as_often(way: Callable, one_thread, monkeypatch):
     initial, successes = way(monkeypatch)
     assert torch.equal(initial, one_thread[0])

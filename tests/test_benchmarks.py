@@ -1,9 +1,6 @@
 """The benchmarks: rivals that train the same runs, rows with finite numbers, and what the report says of them."""
 
 import json
-import os
-import subprocess
-import sys
 from contextlib import nullcontext
 from functools import partial
 
@@ -229,33 +226,3 @@ def test_on_a_gpu_the_implementations_take_turns(monkeypatch):
     assert [row["microseconds_per_step_per_run"] for row in rows] == [3e6, 6e6]
     shares = [row["effective_share_of_peak"] for row in rows]
     assert shares == pytest.approx([direct_operations(100, 50) / 3e12, direct_operations(100, 50) * 50 / 300e12])
-
-
-FUSED = """if True:
-    import sys
-    import torch
-    import fused_table
-    from pipeline.engine.attention import _WeightedTable
-
-    dtype, runs, length, columns, heads = getattr(torch, sys.argv[1]), 2, 37, 4, 8
-    generator = torch.Generator().manual_seed(0)
-    sizes = (runs, length + 2, (columns + 1) * heads), (runs, 2, length), (runs, 1, (columns + 1) * heads)
-    inputs = [torch.rand(size, generator=generator, dtype=dtype, requires_grad=True) for size in sizes]
-    cls_scores = torch.rand(runs, 1, 1, heads, generator=generator, dtype=dtype)
-    weights = torch.rand(runs, 2 * length, columns + 1, heads, generator=generator, dtype=dtype) - 0.5
-    found = []
-    for function in (fused_table.FusedTable, _WeightedTable):
-        table, shift = function.apply(*inputs, cls_scores)
-        table = table / table.detach().amax()
-        found.append([table, shift, *torch.autograd.grad((table * weights).sum(), inputs)])
-    for ours, expected in zip(*found, strict=True):
-        torch.testing.assert_close(ours, expected, rtol=float(sys.argv[2]), atol=float(sys.argv[2]))
-    """
-
-
-@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", "1e-12"), ("float32", "1e-4")])
-def test_the_fused_table_is_the_engines(dtype, tolerance):
-    pytest.importorskip("triton", reason="no Triton, which comes with PyTorch's CUDA builds")
-    path = os.pathsep.join([str(ROOT / "benchmarks"), str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "TRITON_INTERPRET": "1", "PYTHONPATH": path}
-    subprocess.run([sys.executable, "-c", FUSED, dtype, tolerance], env=environment, check=True)

@@ -22,8 +22,8 @@ from pipeline.storage import read_frame
 
 CELL = {"function": "and", "k": 2, "T": 10, "n": 20}
 DEVICE = torch.device("cpu")
-MODEL = Transformer(width=8, heads=2, mlp_width=8, init_std=0.1)
-TRAINING = Training(learning_rate=2e-2, max_steps=60, eval_every=5)
+MODEL = Transformer(width=16, heads=16, mlp_width=16, init_std=0.2)
+TRAINING = Training(learning_rate=3e-2, max_steps=60, eval_every=5)
 VARIANTS = {
     "full batch": (MODEL, TRAINING),
     "minibatches and dropout": (

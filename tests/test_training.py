@@ -11,7 +11,7 @@ from packing import packed
 from pipeline.engine import training
 from pipeline.engine.batches import Batch, Batches, FullBatch, Minibatches
 from pipeline.engine.dropout import Dropout
-from pipeline.engine.holdout import Holdout
+from pipeline.engine.holdout import Holdout, block_size
 from pipeline.engine.model import StackedModel
 from pipeline.engine.norm_bound import norm_of_product
 from pipeline.engine.parameters import ParameterStack
@@ -281,6 +281,20 @@ def test_a_logit_that_is_no_number_is_an_error_whatever_the_label():
     verdict = Holdout(torch.arange(4).unsqueeze(1), labels, 0.75).judge(oracle, stack, torch.arange(1), exhaustive=True)
     assert verdict.accuracy.tolist() == [0.5]
     assert verdict.reached.tolist() == [False]
+
+
+def blocks(device: str, runs: int, size: int = 10_000) -> list[int]:
+    sizes = []
+    while sum(sizes) < size:
+        sizes.append(block_size(device, sum(sizes), runs))
+    return sizes
+
+
+def test_blocks_of_an_evaluation_grow_as_far_as_memory_allows():
+    assert blocks("cpu", runs=50) == [250, 250, 500] + 9 * [1000]
+    assert blocks("cuda", runs=50) == [500, 4000, 4000, 4000]
+    assert blocks("cuda", runs=500) == [500] + 5 * [2000]
+    assert blocks("cuda", runs=3_000_000, size=502) == [500, 1, 1]
 
 
 def test_stacks_keep_to_their_memory_budget():

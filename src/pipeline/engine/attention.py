@@ -12,17 +12,14 @@ instead of 2T.
 The halves for bit 0 and bit 1 are not merged into one by subtraction: the normaliser would then be a difference of
 nearly equal sums once attention is sharp.
 
-:func:`attend` says this in torch. kernels.c keeps the samples packed and goes through the table byte by byte, and
-fused_attention.py makes the rows of the table on a GPU where they are used.
+:func:`attend` says this in torch. kernels.c keeps the samples packed and goes through the table byte by byte; on a GPU
+the table is never written (fused).
 
 Shapes: R runs, T positions, n samples, d width, H heads, C = d + H columns, the values' channels in the order
 [d / H, H] and then the scores; samples packed, uint8 [R, n, ⌈T/8⌉], or [1, n, ...] if all runs share them.
 """
 
 import math
-from functools import cache
-from importlib.util import find_spec
-from types import ModuleType
 
 import torch
 import torch.nn.functional as F
@@ -50,22 +47,17 @@ def attend(p: Parameters, heads: int, samples: Tensor, keep: Tensor | None = Non
     Args:
         p: the parameters of a one-layer Transformer.
         heads: H.
-        samples: packed samples, or what :func:`one_hot` made of them, or what :func:`bits` did, from which
-            fused_attention.py makes the sums.
+        samples: packed samples, or what :func:`one_hot` made of them.
         keep: dropout masks of the attention weights, [R, n, H, 1, T + 1], [CLS] first.
 
     Returns:
         the output, [R, n, d].
     """
-    *tokens, cls = _tokens(p, heads)
-    if samples.dtype == torch.bool:
-        sums, shift = fused().SumsOfRows.apply(*tokens, cls[:, :, -1:].detach(), samples)
-        return _quotient(sums + _weighted(cls, shift))
-    table, shift = _WeightedTable.apply(*tokens, cls[:, :, -1:].detach())
-    cls = _weighted(cls, shift)
+    table, cls = _tables(p, heads)
     rows = samples if samples.is_floating_point() else one_hot(samples, table.shape[1] // 2, table.dtype)
     if keep is None:
-        return _quotient(_product(rows, table) + cls)
+        sums = _product(rows, table) + cls
+        return (sums[:, :, :-1] / sums[:, :, -1:]).mT.flatten(2)
     normaliser = _product(rows, table[:, :, -1:]) + cls[:, :, -1:]
     values, cls_values = (part[:, :, :-1].permute(0, 3, 1, 2) for part in (table, cls))  # [R, H, 2T and 1, d / H]
     cls_kept, kept = keep.squeeze(3).transpose(1, 2).tensor_split([1], 3)  # [R, H, n, 1 and T]
@@ -84,21 +76,10 @@ def one_hot(samples: Tensor, length: int, dtype: torch.dtype) -> Tensor:
     return torch.cat([~bits, bits], -1).to(dtype)
 
 
-@cache
-def fused() -> ModuleType | None:
-    """fused_attention.py, if there is Triton."""
-    if not find_spec("triton"):
-        return None
-    from pipeline.engine import fused_attention
+def _tables(p: Parameters, heads: int) -> tuple[Tensor, Tensor]:
+    """The rows [w ∘ v; w] of the tokens with bit 0 at positions 0 … T-1, then with bit 1, and that of [CLS].
 
-    return fused_attention
-
-
-def _tokens(p: Parameters, heads: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """What gives the tokens' [v; s], and that of [CLS].
-
-    Products of the positions and the bits with the weights, [R, T + 2, C], the LayerNorm's factors, [R, 2, T], and
-    what is added to all, [R, 1, C]; of [CLS] [v; s] itself, [R, 1, d / H + 1, H].
+    [R, 2T, d / H + 1, H] and [R, 1, d / H + 1, H].
     """
     gain, bias = (p[f"attention_norm_{part}"].unsqueeze(1) for part in ("gain", "bias"))
     cls = F.layer_norm((p["cls"] + p["cls_position"]).unsqueeze(1), p["cls"].shape[1:], eps=EPSILON)
@@ -112,18 +93,10 @@ def _tokens(p: Parameters, heads: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     constant = torch.cat([constant, constant.new_zeros(*constant.shape[:2], heads)], 2)
     cls = (cls @ projection.mT + constant).unflatten(2, (-1, heads))
     embedding = p["embedding"] - p["embedding"].mean(2, keepdim=True)
-    return embedding @ projection.mT, _factors(embedding), constant, cls
-
-
-def _weighted(cls: Tensor, shift: Tensor) -> Tensor:
-    """The row [w ∘ v; w] of [CLS], from its [v; s]."""
-    weights = (cls[:, :, -1:] - shift).exp()
-    return torch.cat([weights * cls[:, :, :-1], weights], 2)
-
-
-def _quotient(sums: Tensor) -> Tensor:
-    """The attention output, [R, n, d], from the sums of the rows, [R, n, d / H + 1, H]."""
-    return (sums[:, :, :-1] / sums[:, :, -1:]).mT.flatten(2)
+    products, factors = embedding @ projection.mT, _factors(embedding)
+    table, shift = _WeightedTable.apply(products, factors, constant, cls[:, :, -1:].detach())
+    cls_weights = (cls[:, :, -1:] - shift).exp()
+    return table, torch.cat([cls_weights * cls[:, :, :-1], cls_weights], 2)
 
 
 def _factors(embedding: Tensor) -> Tensor:
@@ -134,7 +107,7 @@ def _factors(embedding: Tensor) -> Tensor:
 
 
 class _WeightedTable(torch.autograd.Function):
-    """The rows [w ∘ v; w] of the 2T tokens, with bit 0 at positions 0 … T-1, then with bit 1, from what gives their [v; s].
+    """The rows [w ∘ v; w] of the 2T tokens, from what gives their [v; s].
 
     With a derived gradient: autograd would keep the table at each of its stages and pass over memory twice as often.
     In terms of a row's own gradient g, that of v is w ∘ g_v, and that of s the sum over its head's columns of g times

@@ -1,7 +1,6 @@
 """Holdout evaluation of stacked runs."""
 
 import math
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -11,8 +10,10 @@ from pipeline.engine.model import StackedModel
 from pipeline.engine.parameters import ParameterStack
 
 # Samples judged at once: few at first, since an evaluation may stop behind each block, then more, since what depends on
-# the parameters alone is computed again for each block, and a GPU has many launches in each.
-FIRST_BLOCK, LARGEST_BLOCK = 250, {"cpu": 1000, "cuda": 2000}
+# the parameters alone is computed again for each block. On a GPU, where starting operations costs more, soon as many as
+# its memory has room for: samples of all runs together.
+FIRST_BLOCK, LARGEST_BLOCK = {"cpu": 250, "cuda": 500}, {"cpu": 1000, "cuda": 4000}
+GPU_SAMPLES = 1_000_000
 
 
 class Verdict(NamedTuple):
@@ -61,7 +62,9 @@ class Holdout:
         errors, seen = torch.zeros_like(runs), torch.zeros_like(runs)
         agreement = torch.zeros_like(runs, dtype=torch.float64)
         pending = torch.arange(len(runs), device=runs.device)
-        for start, stop in self._blocks():
+        stop = 0
+        while stop < self.size:
+            start, stop = stop, min(stop + block_size(self.inputs.device.type, stop, len(pending)), self.size)
             encoded = model.encode(self.inputs[None, start:stop], parameters.flat.dtype)
             logits, labels = model.logits(parameters, encoded), self.labels[runs[pending], start:stop]
             errors[pending] += (~torch.where(labels, logits > 0, logits <= 0)).sum(1)  # NaN is right for no label
@@ -76,10 +79,15 @@ class Holdout:
             pending, parameters = pending[rows], parameters.select(rows)
         return Verdict(1 - errors.double() / seen, errors <= self.allowed_errors, agreement / seen)
 
-    def _blocks(self) -> Iterator[tuple[int, int]]:
-        """The beginnings and ends of the blocks, each as long as all before it, between the two sizes."""
-        start = 0
-        while start < self.size:
-            stop = min(start + min(max(start, FIRST_BLOCK), LARGEST_BLOCK[self.inputs.device.type]), self.size)
-            yield start, stop
-            start = stop
+
+def block_size(device: str, seen: int, runs: int) -> int:
+    """How many samples a block has.
+
+    Args:
+        device: its type.
+        seen: how many samples were judged before.
+        runs: how many runs are still to be judged.
+    """
+    if not seen:
+        return FIRST_BLOCK[device]
+    return min(seen if device == "cpu" else max(1, GPU_SAMPLES // runs), LARGEST_BLOCK[device])

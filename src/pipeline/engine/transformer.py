@@ -6,16 +6,20 @@ The same function as :class:`pipeline.reference.ReferenceTransformer`, for R run
   LayerNorm, score and value are computed for 2T + 1 distinct tokens instead of n · T (attention.py);
 - on the CPU a step is one call of the C functions of kernels.c, whose gradients are derived; they go run by run, so
   that what a run needs stays in the cache;
-- on a GPU the sums that attention is made of, and their gradients, are kernels of fused_attention.py.
+- on a GPU it is a few kernels of :mod:`pipeline.engine.fused`, without dropout and in sizes that these know.
 
-:meth:`Transformer.forward` says the function in torch. It is what runs on a GPU but for these kernels, with dropout of
-the attention weights or without a C compiler, with gradients by autograd but for that of the table, which is derived.
+:meth:`Transformer.forward` says the function in torch. It is what runs where neither can do it, with gradients by
+autograd but for that of the table, which is derived.
 
 Shapes: R runs, T positions, n samples, d width, H heads, m MLP width. Activations are [R, n, channels].
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from types import ModuleType
 from typing import Literal
 
 import torch
@@ -23,7 +27,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pipeline.engine import initialisation
-from pipeline.engine.attention import HEADROOM, attend, bits, fused, one_hot
+from pipeline.engine.attention import HEADROOM, attend, bits, one_hot
 from pipeline.engine.attention_weights import mean_attention
 from pipeline.engine.autograd import AutogradModel, Parameters, linear
 from pipeline.engine.dropout import NO_DROPOUT, Dropout, Noise
@@ -88,7 +92,10 @@ class Transformer(AutogradModel):
         if device.type == "cpu" and not self.dropout.attention:  # kernels.c; with what one run at a time needs
             masks = 2 * d * bool(self.dropout.residual) + m * bool(self.dropout.mlp)
             own = tokens * (columns // 2 + self.heads + 1) + n * (5 * d + 3 * m + 2 * columns + masks)
-            return 4 * sum(torch.Size(shape).numel() for shape in self.shapes.values()) + own
+            return 4 * sum(map(math.prod, self.shapes.values())) + own
+        if self.is_fused(device, torch.float32):
+            products, of_run = 2 * (self.context_length + 2) * columns, 4 * d * columns
+            return 4 * sum(map(math.prod, self.shapes.values())) + products + of_run + n * (3 * columns + tokens // 8)
         table = 6 * tokens * columns  # autograd keeps it at every stage
         return super().floats_per_run(n, device) + table
 
@@ -99,17 +106,24 @@ class Transformer(AutogradModel):
     def encode(self, packed: Tensor, dtype: torch.dtype) -> Tensor:
         """On a CPU packed inputs as they are, uint8 [R or 1, n, ⌈T/8⌉]: attention takes them apart as it goes.
 
-        On a GPU bits, bool [R or 1, n, T and up to 15 more], or, where :mod:`pipeline.engine.fused_attention` is not
-        used, one-hot rows, [R or 1, n, 2T]: made once, they are read at every step.
+        On a GPU what is made once and read at every step: bits, bool [R or 1, n, T and up to 15 more], for
+        :mod:`pipeline.engine.fused`, else one-hot rows, [R or 1, n, 2T].
         """
         if packed.device.type == "cpu":
             return packed
-        if self._is_fused(packed.device, dtype):
+        if self.is_fused(packed.device, dtype):
             return bits(packed, self.context_length)
         return one_hot(packed, self.context_length, dtype)
 
+    def is_fused(self, device: torch.device, dtype: torch.dtype) -> bool:
+        """Whether :mod:`pipeline.engine.fused` is used, for which Triton has to be there."""
+        module = fused() if self.dropout == NO_DROPOUT else None
+        return bool(module) and module.supported(self.width, self.heads, self.mlp_width, dtype, device)
+
     def logits(self, p: ParameterStack, samples: Tensor) -> Tensor:
-        """Logits of P(label = 1), [R, n]; packed samples of R runs, or of 1 if all runs share them."""
+        """Logits of P(label = 1), [R, n]; encoded samples of R runs, or of 1 if all runs share them."""
+        if samples.dtype == torch.bool:
+            return fused().infer(p, self.heads, self.activation, samples)
         compiled = self._kernels(p)
         if not compiled:
             return super().logits(p, samples)
@@ -132,6 +146,8 @@ class Transformer(AutogradModel):
         weights: Tensor | None = None,
     ) -> Tensor:
         """Mean cross-entropy of each run, [R], for labels [R, n] in {0, 1}, with dropout; writes its gradients."""
+        if samples.dtype == torch.bool:
+            return fused().train(p, self.heads, self.activation, samples, labels, weights, gradients)
         compiled = None if self.dropout.attention or weights is not None else self._kernels(p)
         if not compiled:
             return super().loss_and_gradients(p, samples, labels, gradients, noise, weights)
@@ -140,11 +156,6 @@ class Transformer(AutogradModel):
         masks = self._masks(samples.shape[1], noise, p.flat)[1:]
         compiled("train", *size, p.flat, *data, *masks, gradients.flat, losses)
         return losses
-
-    def _is_fused(self, device: torch.device, dtype: torch.dtype) -> bool:
-        """Whether attention is that of fused_attention.py."""
-        known = None if self.dropout.attention else fused()
-        return bool(known) and known.supported(self.width, self.heads, dtype, device)
 
     def _kernels(self, p: ParameterStack) -> Kernels | None:
         """The C functions, if they can do it."""
@@ -177,6 +188,16 @@ class Transformer(AutogradModel):
         activated = getattr(F, self.activation)(_linear(p, "mlp_in", _norm(p, "mlp", x)))
         x = x + mlp * _linear(p, "mlp_out", hidden * activated)
         return _linear(p, "readout", _norm(p, "final", x)).squeeze(2)
+
+
+@cache
+def fused() -> ModuleType | None:
+    """:mod:`pipeline.engine.fused`, if there is Triton."""
+    if not find_spec("triton"):
+        return None
+    from pipeline.engine import fused
+
+    return fused
 
 
 def _norm(p: Parameters, name: str, x: Tensor) -> Tensor:
