@@ -15,28 +15,29 @@ from pipeline.randomness import Stream
 
 HOPPER = GPUTarget("cuda", 90, 32)
 OPTIONS = ("num_warps", "num_stages")
+ALIGNED = [["tt.divisibility", 16]]
+Launch = tuple[JITFunction, tuple, dict[str, Any]]
 POINTERS = {torch.float32: "*fp32", torch.uint8: "*u8"}
 
 
-def compiled(precision: str, monkeypatch) -> list[CompiledKernel]:
-    """The kernels at the sizes of the paper's model, with products in this precision."""
+def launched(model: Transformer, n: int, runs: int, precision: str, monkeypatch) -> tuple[list[Launch], list[Launch]]:
+    """What a step launches, and what an evaluation does, of a model in this precision; nothing runs."""
     launches = []
-    monkeypatch.setattr(
-        JITFunction, "run", lambda kernel, *arguments, **given: launches.append((kernel, arguments, given))
-    )
+    monkeypatch.setattr(JITFunction, "run", lambda kernel, *values, **named: launches.append((kernel, values, named)))
     for module in (fused.tokens, fused.sums, fused.losses):
         monkeypatch.setattr(module, "precision", lambda like: precision)
-    model = Transformer(100, width=64, heads=16, mlp_width=64, init_std=0.02)
-    p = model.initialise([Stream("test-compiled", seed=0)])
-    samples, labels = bits(torch.zeros(1, 20, 13, dtype=torch.uint8), 100), torch.zeros(1, 20)
+    p = model.initialise([Stream("test-compiled", seed=seed) for seed in range(runs)])
+    packed = torch.zeros(runs, n, -(-model.context_length // 8), dtype=torch.uint8)
+    samples, labels = bits(packed, model.context_length), torch.zeros(runs, n)
     gradients = p.like(torch.empty_like(p.flat))
     fused.train(p, model.heads, model.activation, samples, labels, None, gradients)
-    of_training = len(launches)
+    step = launches.copy()
     fused.infer(p, model.heads, model.activation, samples)
-    return [_compiled(*launch) for launch in (*launches[:of_training], launches[-1])]
+    return step, launches[len(step) :]
 
 
-def _compiled(kernel: JITFunction, arguments: tuple, given: dict[str, Any]) -> CompiledKernel:
+def compiled(kernel: JITFunction, arguments: tuple, given: dict[str, Any]) -> CompiledKernel:
+    """The kernel of a launch."""
     values = dict(zip(kernel.arg_names, arguments, strict=False)) | given
     options = {name: values.pop(name) for name in OPTIONS if name in values}
     signature, constants, aligned = {}, {}, {}
@@ -54,6 +55,3 @@ def _compiled(kernel: JITFunction, arguments: tuple, given: dict[str, Any]) -> C
             if value % 16 == 0 and not parameter.do_not_specialize:
                 aligned[place,] = ALIGNED
     return triton.compile(ASTSource(kernel, signature, constants, aligned), target=HOPPER, options=options)
-
-
-ALIGNED = [["tt.divisibility", 16]]

@@ -94,8 +94,9 @@ class Transformer(AutogradModel):
             own = tokens * (columns // 2 + self.heads + 1) + n * (5 * d + 3 * m + 2 * columns + masks)
             return 4 * sum(map(math.prod, self.shapes.values())) + own
         if self.is_fused(device, torch.float32):
-            products, of_run = 2 * (self.context_length + 2) * columns, 4 * d * columns
-            return 4 * sum(map(math.prod, self.shapes.values())) + products + of_run + n * (3 * columns + tokens // 8)
+            # in large stacks; smaller ones hold sums over more shares of the positions
+            own = 2 * (tokens + (self.context_length + 2) * columns) + 4 * d * columns + n * (3 * columns + tokens // 8)
+            return 4 * sum(map(math.prod, self.shapes.values())) + own
         table = 6 * tokens * columns  # autograd keeps it at every stage
         return super().floats_per_run(n, device) + table
 

@@ -16,8 +16,8 @@ from pipeline.engine import attention
 from pipeline.engine.fused.operations import EPSILON, at_values, dot, normalised, of_normalised, over_values, precision
 from pipeline.engine.parameters import ParameterStack
 
-# Positions of a block and warps of a program, by what was fastest (docs/results/gpu). With 64 positions,
-# what Triton 3.6 makes reads or writes at places that are not its own.
+# Positions of a block and warps of a program, by what was fastest (docs/results/gpu). With 64 positions, Triton 3.6's
+# code reads or writes at places that are not its own.
 POSITIONS, WARPS = 32, 4
 PROGRAMS = 1000  # that go back over the positions: several for each multiprocessor
 HEADROOM = tl.constexpr(attention.HEADROOM[torch.float32])
@@ -285,9 +285,8 @@ def _of_project(
         by_bit += tl.sum(by_value[:, None] * projected_values, 0) + tl.sum(by_score[:, None] * projected_scores, 0)
         tl.store(of_embedding + (run * (T + 2) + T + bit) * D + d, by_bit - tl.sum(by_bit) / D)
 
-    of_normal = tl.sum(of_cls_value[:, None] * projected_values, 0) + tl.sum(
-        of_cls_score[:, None] * projected_scores, 0
-    )
+    of_normal = tl.sum(of_cls_value[:, None] * projected_values, 0)
+    of_normal += tl.sum(of_cls_score[:, None] * projected_scores, 0)
     of_gain = tl.sum(of_values * values, 0) + tl.sum(of_scores * scores, 0)
     of_bias = tl.sum(of_constant[:, None] * values, 0)
     at_channels = run * D * D + channel[:, None] * D + d[None]
@@ -320,14 +319,12 @@ def _of_run(parameters, run, D: tl.constexpr, H: tl.constexpr):
     Q: tl.constexpr = D // H
     d = tl.arange(0, D)
     gain, bias = tl.load(parameters[GAIN] + run * D + d), tl.load(parameters[BIAS] + run * D + d)
-    rows, scale = normalised(
-        (tl.load(parameters[CLS] + run * D + d) + tl.load(parameters[CLS_POSITION] + run * D + d))[None], D
-    )
+    summed = tl.load(parameters[CLS] + run * D + d) + tl.load(parameters[CLS_POSITION] + run * D + d)
+    rows, scale = normalised(summed[None], D)
     normal = tl.sum(rows, 0)
     at = run * D * D + d[:, None] * D + d[None]
-    query = tl.sum(tl.load(parameters[QUERY] + at) * (gain * normal + bias)[None], 1) + tl.load(
-        parameters[QUERY_BIAS] + run * D + d
-    )
+    query = tl.sum(tl.load(parameters[QUERY] + at) * (gain * normal + bias)[None], 1)
+    query += tl.load(parameters[QUERY_BIAS] + run * D + d)
     by_channel = tl.load(parameters[KEY] + at) * (query * _score_scale(Q))[:, None]
     scores = tl.sum(tl.reshape(by_channel, (H, Q, D)), 1)
     values = tl.load(parameters[VALUE] + run * D * D + _channels(D, H)[:, None] * D + d[None])
