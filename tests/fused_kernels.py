@@ -8,9 +8,11 @@ import os
 import pytest
 import torch
 
+from pipeline.engine import fused
 from pipeline.engine.attention import bits
 from pipeline.engine.attention_weights import all_weights
 from pipeline.engine.autograd import AutogradModel
+from pipeline.engine.fused.check import agree
 from pipeline.engine.transformer import Transformer
 from pipeline.randomness import Stream
 
@@ -89,6 +91,32 @@ def test_scores_may_be_far_apart(case):
     given = bits(packed.to(DEVICE), case[0]), labels.to(DEVICE, DTYPE)
     assert distance(model.loss_and_gradients(moved(p), *given, found, None), losses) < 10 * TOLERANCE
     assert distance(found.flat, expected.flat) < 100 * TOLERANCE
+
+
+@pytest.mark.parametrize("case", CASES[:3])
+def test_the_kernels_are_compared_with_the_torch_form_before_they_are_used(case, monkeypatch, caplog):
+    model = drawn(case)[0]
+    agree.cache_clear()
+    assert agree(model, DEVICE)
+    assert not caplog.text
+
+
+@pytest.mark.parametrize("wrong", [torch.nan, 1.5])
+@pytest.mark.parametrize("part", ["sums", "tokens"])
+def test_wrong_kernels_are_not_used(part, wrong, monkeypatch, caplog):
+    right, model = getattr(fused, part).forward, drawn(CASES[0])[0]
+
+    def forward(*given):
+        result = right(*given)
+        changed = result if part == "sums" else result.products
+        changed[0, ..., -1, :8].mul_(wrong)  # eight values of one sample, or of one bit
+        return result
+
+    monkeypatch.setattr(getattr(fused, part), "forward", forward)
+    agree.cache_clear()
+    assert not agree(model, DEVICE)
+    assert "training takes the torch form" in caplog.text
+    agree.cache_clear()
 
 
 if GPU:

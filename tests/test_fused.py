@@ -66,13 +66,17 @@ else:
     @needs_triton
     def test_kernels_are_for_some_models_on_hopper_gpus(monkeypatch):
         from pipeline.engine import fused
+        from pipeline.engine.fused import check
 
         gpu, sizes = torch.device("cuda"), (64, 16, 64)
         assert not fused.supported(*sizes, torch.float32, gpu), "there is none"
         monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
         assert fused.supported(*sizes, torch.float32, gpu)
-        assert PAPER.is_fused(gpu, torch.float32)
+        for right in (True, False):
+            monkeypatch.setattr(check, "agree", lambda model, device, right=right: right)
+            assert PAPER.is_fused(gpu, torch.float32) == right
+        monkeypatch.setattr(check, "agree", lambda model, device: True)
         assert not replace(PAPER, dropout=Dropout(residual=0.1)).is_fused(gpu, torch.float32)
         assert not fused.supported(*sizes, torch.float64, gpu)
         assert not fused.supported(*sizes, torch.float32, torch.device("cpu"))

@@ -16,7 +16,7 @@ Shapes: R runs, T positions, n samples, d width, H heads, m MLP width. Activatio
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.util import find_spec
 from types import ModuleType
@@ -117,9 +117,13 @@ class Transformer(AutogradModel):
         return one_hot(packed, self.context_length, dtype)
 
     def is_fused(self, device: torch.device, dtype: torch.dtype) -> bool:
-        """Whether :mod:`pipeline.engine.fused` is used, for which Triton has to be there."""
+        """Whether :mod:`pipeline.engine.fused` is used, for which Triton has to be there, and to be right."""
         module = fused() if self.dropout == NO_DROPOUT else None
-        return bool(module) and module.supported(self.width, self.heads, self.mlp_width, dtype, device)
+        if not module or not module.supported(self.width, self.heads, self.mlp_width, dtype, device):
+            return False
+        from pipeline.engine.fused.check import agree
+
+        return agree(replace(self, context_length=1), device)
 
     def logits(self, p: ParameterStack, samples: Tensor) -> Tensor:
         """Logits of P(label = 1), [R, n]; encoded samples of R runs, or of 1 if all runs share them."""
