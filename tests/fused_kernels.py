@@ -16,8 +16,7 @@ from pipeline.engine.fused.check import agree
 from pipeline.engine.transformer import Transformer
 from pipeline.randomness import Stream
 
-INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
-GPU = torch.cuda.is_available() and not INTERPRETED
+GPU = os.environ.get("TRITON_INTERPRET") != "1"
 CASES = [  # T, n, runs, width, heads, MLP width
     (37, 20, 2, 32, 16, 16),
     (64, 33, 2, 16, 16, 32),
@@ -78,6 +77,19 @@ def test_logits_are_those_of_torch(case, shared):
     assert distance(model.logits(moved(p), bits(packed.to(DEVICE), case[0])), expected) < TOLERANCE
 
 
+def test_what_is_given_may_lie_in_memory_in_any_order():
+    model, p, packed, labels, weights = drawn(CASES[0])
+    given = bits(packed.to(DEVICE), CASES[0][0]), labels.to(DEVICE, DTYPE), weights.to(DEVICE, DTYPE)
+    strewn = [tensor.mT.contiguous().mT for tensor in given]
+    assert not any(tensor.is_contiguous() for tensor in strewn)
+    found = []
+    for samples, labels, weights in (given, strewn):
+        gradients, stack = moved(p.like(torch.empty_like(p.flat))), moved(p)
+        losses = model.loss_and_gradients(stack, samples, labels, gradients, None, weights)
+        found.append([losses, gradients.flat, model.logits(stack, samples)])
+    assert all(map(torch.equal, *found))
+
+
 @pytest.mark.parametrize("case", CASES[:3])
 def test_scores_may_be_far_apart(case):
     model, p, packed, labels, _ = drawn(case)
@@ -94,7 +106,7 @@ def test_scores_may_be_far_apart(case):
 
 
 @pytest.mark.parametrize("case", CASES[:3])
-def test_the_kernels_are_compared_with_the_torch_form_before_they_are_used(case, monkeypatch, caplog):
+def test_the_kernels_are_compared_with_the_torch_form_before_they_are_used(case, caplog):
     model = drawn(case)[0]
     agree.cache_clear()
     assert agree(model, DEVICE)

@@ -40,7 +40,7 @@ def supported(width: int, heads: int, mlp_width: int, dtype: torch.dtype, device
 def infer(p: ParameterStack, heads: int, activation: str, samples: Tensor) -> Tensor:
     """Logits, [R, n], for samples as :func:`train` takes them."""
     given = tokens.forward(p, heads)
-    return losses.infer(p, sums.forward(given, samples), given.cls_row, activation)
+    return losses.infer(p, sums.forward(given, samples.contiguous()), given.cls_row, activation)
 
 
 def train(
@@ -63,6 +63,8 @@ def train(
         weights: theirs in the mean, [R, n]; None: all count alike.
         gradients: what is written.
     """
+    # a kernel goes by where tensors begin
+    samples, labels, weights = (data if data is None else data.contiguous() for data in (samples, labels, weights))
     given = tokens.forward(p, heads)
     found, of_sums, of_cls_row = losses.train(
         p, sums.forward(given, samples), given.cls_row, activation, labels, weights, gradients
