@@ -1,13 +1,14 @@
 """What is timed: a training step of the paper's model. Here the engine's; rivals.py and jax_rival.py have others."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from pipeline.bits import PackedBits
 from pipeline.engine.cuda_graphs import CapturedStep
-from pipeline.engine.dropout import Noise
+from pipeline.engine.dropout import NO_DROPOUT, Dropout, Noise
 from pipeline.engine.optimisers import StackedOptimiser
 from pipeline.engine.parameters import ParameterStack
 from pipeline.engine.protocol import Protocol, Success
@@ -42,10 +43,15 @@ def initial(context_length: int, runs: int, dtype: torch.dtype, device: torch.de
 
 
 def engine_step(
-    context_length: int, n: int, runs: int, dtype: torch.dtype = torch.float32, device: torch.device = CPU
+    context_length: int,
+    n: int,
+    runs: int,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device = CPU,
+    dropout: Dropout = NO_DROPOUT,
 ) -> Step:
     """A training step of a stack of runs; on a GPU as a CUDA graph."""
-    model, noise = architecture(context_length), Noise([0] * runs, device)
+    model, noise = replace(architecture(context_length), dropout=dropout), Noise(range(runs), device)
     bits, labels = data(context_length, n, runs)
     packed = torch.from_numpy(PackedBits.pack(bits.numpy()).data).to(device)
     samples, labels = model.encode(packed, dtype), labels.to(device, dtype)

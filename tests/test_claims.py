@@ -107,12 +107,8 @@ def test_one_contradicted_part_refutes_and_all_are_needed_to_support():
     assert conclude([yes, open_]).verdict == UNDECIDED
     assert conclude([yes, open_]).reason == "left open: c"
     assert conclude([yes, open_, no]).verdict == NOT_SUPPORTED
-    assert conclude([yes, open_, no], Estimate("d", 3)).numbers == [
-        yes.number,
-        open_.number,
-        no.number,
-        Estimate("d", 3),
-    ]
+    more = Estimate("d", 3)
+    assert conclude([yes, open_, no], more).numbers == [yes.number, open_.number, no.number, more]
 
 
 def test_the_difference_of_symmetric_intervals_adds_their_squares():

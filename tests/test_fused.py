@@ -30,9 +30,9 @@ if HOPPER or INTERPRETED.items() <= os.environ.items():
     from fused_kernels import *  # noqa: F403
 else:
 
-    @needs_triton
     @pytest.mark.slow
     def test_in_tritons_interpreter():
+        pytest.importorskip("triton", minversion="3.6", reason="the interpreter of Triton 3.5 fails with NumPy 2.4")
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__]
         child = subprocess.run(command, env=os.environ | INTERPRETED, capture_output=True, text=True)
         assert child.returncode == 0, child.stdout

@@ -304,3 +304,5 @@ def test_stacks_keep_to_their_memory_budget():
     assert sizes == sorted(sizes, reverse=True)
     assert sizes[2] >= 50, "a paper's block of seeds fits into one stack"
     assert 4 * sizes[3] * replace(model, context_length=100_000).floats_per_run(110, cpu) <= 512 * 2**20
+    largest = replace(model, context_length=100_000, dropout=Dropout(attention=0.1))
+    assert 4 * largest.floats_per_run(2000, cpu) <= 512 * 2**20, "masks of attention weights are not stored"

@@ -49,6 +49,15 @@ class Noise:
         for generator, seed in zip(self.generators, seeds, strict=False):  # there may be none yet
             generator.manual_seed(seed)
 
+    def words(self, count: int) -> Tensor:
+        """Fresh random bits, 64 in each of ``count`` numbers of a run, int64 [R, count]."""
+        if not self.generators:
+            self.generators = [torch.Generator(self.device).manual_seed(seed) for seed in self.seeds]
+        words = torch.empty(len(self.generators), count, dtype=torch.int64, device=self.device)
+        for run, generator in zip(words, self.generators, strict=True):
+            run.random_(-(2**63), None, generator=generator)
+        return words
+
     def keep(self, name: str, shape: tuple[int, ...], rate: float, like: Tensor) -> Tensor:
         """Fresh masks: 0 with probability ``rate`` to within 2⁻¹⁷, else 1 / (1 - rate).
 
@@ -61,15 +70,11 @@ class Noise:
         Returns:
             the masks, [R, *shape].
         """
-        if not self.generators:
-            self.generators = [torch.Generator(self.device).manual_seed(seed) for seed in self.seeds]
-        # 16 random bits an element: on a CPU this is several times as fast as bernoulli_
         count = math.prod(shape)
-        words = torch.empty(len(self.generators), -(-count // 4), dtype=torch.int64, device=like.device)
-        for run, generator in zip(words, self.generators, strict=True):
-            run.random_(-(2**63), None, generator=generator)
-        masks = like.new_empty(len(self.generators), count)
-        torch.ge(words.view(torch.int16)[:, :count], round(rate * 2**16) - 2**15, out=masks)
+        # 16 random bits an element: on a CPU this is several times as fast as bernoulli_
+        bits = self.words(-(-count // 4)).view(torch.int16)[:, :count]
+        masks = like.new_empty(bits.shape)
+        torch.ge(bits, round(rate * 2**16) - 2**15, out=masks)
         return masks.mul_(1 / (1 - rate)).unflatten(1, shape)
 
 

@@ -10,12 +10,16 @@
    transpose: a sample's gradient is added to the row of its pattern, and the 16 rows are then summed to those of each
    position's two bits.
 
+   With dropout of attention weights (dropout.h) samples with the same bits differ: each sample adds the row of each of its
+   tokens times its masks.
+
    A byte of the packed samples holds eight positions, the first in the highest bit: two patterns. The weighted table
    and its gradient are never stored.
 
    Shapes: R runs, T positions, n samples, G = (T + 7) / 8 bytes. A row of the table has the values' channels,
    channel-major ([d / H, H]), so that loops run over heads, and then the H scores. */
 #include "layers.h"
+#include "dropout.h"
 
 enum { BLOCK = 32 }; /* positions whose products are made at once, pairs of bytes: they stay in the fastest cache */
 
@@ -68,6 +72,8 @@ typedef heads heads_of_bits[2];
   X(of_bits, factor, T)                   /* of the tokens' LayerNorms; gradients of their variances */          \
   X(heads_of_bits, weights, T) X(heads, cls_weights, 1) X(vector, bits, 2) /* the embeddings of bits, centred */  \
   X(row, sums, n) X(heads, reciprocal, n) /* of the tokens' weighted rows, of their normalisers */               \
+  X(heads, kept, n) X(heads, d_kept, n)   /* with dropout of attention: sums of the weights that are kept */      \
+  X(heads, cls_keep, n + MASKS)           /* and the masks of [CLS]'s own */                                      \
   X(vector, attended, n) X(vector, residual, n) X(vector, mlp_normal, n) X(REAL, mlp_scale, n)                    \
   X(hidden, activated, n) X(hidden, slope, n) X(hidden, d_hidden, n) X(vector, final_normal, n)                   \
   X(REAL, final_scale, n) X(REAL, logits, n)
@@ -93,9 +99,10 @@ static scratch allocate(int64_t T, int64_t n) {
   return s;
 }
 
-/* Dropout masks of a run, or NULL: of what attention adds to the residual stream, of the hidden units, of what the MLP
-   adds. */
+/* Dropout of a run: of the attention weights, NULL for none; masks, or NULL, of what attention adds to the residual
+   stream, of the hidden units, of what the MLP adds. */
 typedef struct {
+  const dropout *weights;
   const vector *attention;
   const hidden *mlp_hidden;
   const vector *mlp;
@@ -260,7 +267,7 @@ static void weigh(const REAL *restrict by_position, const REAL *restrict by_bit,
                   const REAL *restrict weights, REAL *restrict weighted) {
   heads scale;
   EACH(h, HEADS) scale[h] = weights[h] * factor;
-  EACH(j, PER_HEAD) EACH(h, HEADS) {
+  CHANNELS(j, h) {
     weighted[j * HEADS + h] = scale[h] * (by_position[j * HEADS + h] + by_bit[j * HEADS + h]);
   }
   EACH(h, HEADS) weighted[WIDTH + h] = weights[h];
@@ -292,16 +299,22 @@ static void distribute(row *restrict table, row (*restrict rows)[2]) {
   }
 }
 
-/* The tables of a byte's two patterns, high and low, for the positions from t. */
-static void tabulate_byte(int64_t T, int64_t t, const row *products, const of_bits *factor,
-                          const heads_of_bits *weights, row (*restrict tables)[16]) {
-  row rows[8][2];
+/* The rows of the tokens of a byte's positions, from t; zeros behind the last. */
+static void weigh_byte(int64_t T, int64_t t, const row *products, const of_bits *factor, const heads_of_bits *weights,
+                       row (*restrict rows)[2]) {
   EACH(q, 8) EACH(b, 2) {
     if (t + q < T)
       weigh(products[t + q], products[T + b], factor[t + q][b], weights[t + q][b], rows[q][b]);
     else
       memset(rows[q][b], 0, sizeof(row));
   }
+}
+
+/* The tables of a byte's two patterns, high and low, for the positions from t. */
+static void tabulate_byte(int64_t T, int64_t t, const row *products, const of_bits *factor,
+                          const heads_of_bits *weights, row (*restrict tables)[16]) {
+  row rows[8][2];
+  weigh_byte(T, t, products, factor, weights, rows);
   tabulate(rows, tables[0]);
   tabulate(rows + 4, tables[1]);
 }
@@ -324,8 +337,49 @@ static void sum_tokens(int64_t T, int64_t n, const row *products, const of_bits 
   }
 }
 
-/* Attention outputs, channels as in a row. */
-static void attend(int64_t T, int64_t n, const vector *embedding, const uint8_t *bits, scratch *s) {
+/* A sample's bits at the positions of two bytes, the first in bit 15; next: how far the second byte is, 0 for none. */
+static unsigned two_bytes(const uint8_t *bits, int64_t next) { return bits[0] << 8 | (next ? bits[next] : 0); }
+
+/* Adds to a sample's sums the rows of its tokens at the positions of two bytes: the values of what the masks keep, and
+   all weights, since dropout comes behind the softmax. */
+APART void add_kept(unsigned bits, const row (*restrict rows)[2], const heads *restrict keep, REAL *restrict sums,
+                    REAL *restrict kept) {
+  EACH(q, MASKS) {
+    const REAL *restrict x = rows[q][bits >> (MASKS - 1 - q) & 1], *restrict m = keep[q];
+    CHANNELS(j, h) sums[j * HEADS + h] += m[h] * x[j * HEADS + h];
+    EACH(h, HEADS) sums[WIDTH + h] += x[WIDTH + h];
+    EACH(h, HEADS) kept[h] += m[h] * x[WIDTH + h];
+  }
+}
+
+/* Those of [CLS]'s own weights are the first that are drawn. */
+static void draw_cls_masks(int64_t n, dropout *d, scratch *s) {
+  for (int64_t i = 0; i < n; i += MASKS) draw_masks(d, s->cls_keep + i);
+}
+
+/* Each sample's sums with dropout, [CLS]'s row own included. */
+static void sum_kept_tokens(int64_t T, int64_t n, const REAL *own, const uint8_t *bits, dropout d, scratch *s) {
+  int64_t G = (T + 7) / 8;
+  draw_cls_masks(n, &d, s);
+  EACH(i, n) {
+    const REAL *m = s->cls_keep[i];
+    CHANNELS(j, h) s->sums[i][j * HEADS + h] = m[h] * own[j * HEADS + h];
+    EACH(h, HEADS) s->sums[i][WIDTH + h] = own[WIDTH + h], s->kept[i][h] = m[h] * own[WIDTH + h];
+  }
+  for (int64_t g = 0; g < G; g += 2) {
+    row rows[MASKS][2];
+    weigh_byte(T, 8 * g, s->products, s->factor, s->weights, rows);
+    weigh_byte(T, 8 * g + 8, s->products, s->factor, s->weights, rows + 8);
+    EACH(i, n) {
+      heads keep[MASKS];
+      draw_masks(&d, keep);
+      add_kept(two_bytes(bits + i * G + g, g + 1 < G), rows, keep, s->sums[i], s->kept[i]);
+    }
+  }
+}
+
+/* Attention outputs, channels as in a row; d: dropout, or NULL for none. */
+static void attend(int64_t T, int64_t n, const vector *embedding, const uint8_t *bits, const dropout *d, scratch *s) {
   const folded *f = s->f;
   heads shift;
   memcpy(shift, f->cls + WIDTH, sizeof(heads));
@@ -348,11 +402,22 @@ static void attend(int64_t T, int64_t n, const vector *embedding, const uint8_t 
   EACH(h, HEADS) s->cls_weights[0][h] = EXP(f->cls[WIDTH + h] - shift[h]);
   row own, zero = {0};
   weigh(f->cls, zero, 1, s->cls_weights[0], own);
-  EACH(i, n) memcpy(s->sums[i], own, sizeof(row));
-  sum_tokens(T, n, s->products, s->factor, s->weights, bits, s->sums);
+  if (d) {
+    sum_kept_tokens(T, n, own, bits, *d, s);
+  } else {
+    EACH(i, n) memcpy(s->sums[i], own, sizeof(row));
+    sum_tokens(T, n, s->products, s->factor, s->weights, bits, s->sums);
+  }
   EACH(i, n) {
     EACH(h, HEADS) s->reciprocal[i][h] = 1 / s->sums[i][WIDTH + h];
-    EACH(j, PER_HEAD) EACH(h, HEADS) {
+    if (d) { /* what is kept of the weights does not add up to 1 */
+      CHANNELS(j, h) {
+        int64_t c = j * HEADS + h;
+        s->attended[i][c] = (s->sums[i][c] + f->constant[c] * s->kept[i][h]) * s->reciprocal[i][h];
+      }
+      continue;
+    }
+    CHANNELS(j, h) {
       int64_t c = j * HEADS + h;
       s->attended[i][c] = s->sums[i][c] * s->reciprocal[i][h] + f->constant[c];
     }
@@ -366,7 +431,7 @@ APART void weigh_backward(const row *restrict d_rows, const row *restrict by_bit
   heads along[2] = {{0}, {0}}, scale[2], d_score[2];
   REAL zero = factor[0], one = factor[1], d_zero = 0, d_one = 0;
   EACH(h, HEADS) scale[0][h] = weights[0][h] * zero, scale[1][h] = weights[1][h] * one;
-  EACH(j, PER_HEAD) EACH(h, HEADS) {
+  CHANNELS(j, h) {
     int64_t c = j * HEADS + h;
     REAL d0 = d_rows[0][c] * scale[0][h], d1 = d_rows[1][c] * scale[1][h];
     along[0][h] += d_rows[0][c] * (products[c] + by_bit[0][c]);
@@ -405,6 +470,28 @@ static void collect(int64_t n, const row *restrict d_sums, const uint8_t *bits, 
   EACH(k, 4) distribute(tables[k], rows + 4 * k);
 }
 
+/* What a sample with dropout adds to them. */
+APART void add_to_rows(unsigned bits, const heads *restrict keep, const REAL *restrict d_sums,
+                        const REAL *restrict d_kept, row (*restrict rows)[2]) {
+  EACH(q, MASKS) {
+    REAL *restrict x = rows[q][bits >> (MASKS - 1 - q) & 1];
+    const REAL *restrict m = keep[q];
+    CHANNELS(j, h) x[j * HEADS + h] += m[h] * d_sums[j * HEADS + h];
+    EACH(h, HEADS) x[WIDTH + h] += m[h] * d_kept[h] + d_sums[WIDTH + h];
+  }
+}
+
+/* The same with dropout. */
+static void collect_kept(int64_t n, const scratch *s, const uint8_t *bits, int64_t G, int64_t next, dropout *d,
+                         row (*restrict rows)[2]) {
+  memset(rows, 0, 2 * MASKS * sizeof(row));
+  EACH(i, n) {
+    heads keep[MASKS];
+    draw_masks(d, keep);
+    add_to_rows(two_bytes(bits + i * G, next), keep, s->sums[i], s->d_kept[i], rows);
+  }
+}
+
 /* Adds to a position's and the bits' gradients what the tokens' variances contribute: 2 / d of the centred token. */
 static void variance_backward(const REAL *embedding, const vector *bits, const REAL *d_variance,
                               REAL *restrict d_embedding, vector *restrict d_bits) {
@@ -418,13 +505,41 @@ static void variance_backward(const REAL *embedding, const vector *bits, const R
   }
 }
 
+/* With dropout, the gradients of a sample's sums, in their place, and of what is kept of its weights; adds to those of
+   the constant and of the sum over samples of [CLS]'s row. */
+APART void kept_backward(const REAL *restrict d_attended, const REAL *restrict attended, const REAL *restrict reciprocal,
+                         const REAL *restrict constant, const REAL *restrict kept, const REAL *restrict cls_keep,
+                         REAL *restrict sums, REAL *restrict d_kept, REAL *restrict d_constant, REAL *restrict total) {
+  heads along = {0};
+  EACH(h, HEADS) d_kept[h] = 0;
+  CHANNELS(j, h) {
+    int64_t c = j * HEADS + h;
+    REAL d = d_attended[c] * reciprocal[h];
+    sums[c] = d;
+    along[h] += d * attended[c];
+    d_kept[h] += d * constant[c];
+    d_constant[c] += d * kept[h];
+    total[c] += d * cls_keep[h];
+  }
+  EACH(h, HEADS) {
+    sums[WIDTH + h] = -along[h];
+    total[WIDTH + h] += cls_keep[h] * d_kept[h] - along[h];
+  }
+}
+
 /* The gradients of the samples' sums, in their place; those of [CLS]'s row and the constant. */
-static void normaliser_backward(int64_t n, const vector *d_attended, scratch *s, REAL *d_cls, REAL *d_constant) {
+static void normaliser_backward(int64_t n, const vector *d_attended, const dropout *dropped, scratch *s, REAL *d_cls,
+                                REAL *d_constant) {
   const folded *f = s->f;
   row total = {0};
   EACH(i, n) {
+    if (dropped) {
+      kept_backward(d_attended[i], s->attended[i], s->reciprocal[i], f->constant, s->kept[i], s->cls_keep[i],
+                    s->sums[i], s->d_kept[i], d_constant, total);
+      continue;
+    }
     heads along = {0};
-    EACH(j, PER_HEAD) EACH(h, HEADS) {
+    CHANNELS(j, h) {
       int64_t c = j * HEADS + h;
       REAL d = d_attended[i][c] * s->reciprocal[i][h];
       s->sums[i][c] = d;
@@ -448,17 +563,23 @@ static void normaliser_backward(int64_t n, const vector *d_attended, scratch *s,
 /* From the gradients of the attention outputs, channels as in a row, and of [CLS]'s embedding in the residual stream:
    those of the parameters. */
 static void attend_backward(int64_t T, int64_t n, const parameters *p, const vector *d_attended, const REAL *d_start,
-                            const uint8_t *bits, scratch *s, parameters *g) {
+                            const uint8_t *bits, const dropout *dropped, scratch *s, parameters *g) {
   int64_t G = (T + 7) / 8;
   row d_cls = {0}, by_bit[2], d_by_bit[2] = {{0}, {0}}, rows[16][2];
   vector d_constant = {0}, d_bits[2] = {{0}, {0}}, d_projection[COLUMNS] ALIGNED;
-  normaliser_backward(n, d_attended, s, d_cls, d_constant);
+  dropout again = dropped ? *dropped : (dropout){0};
+  if (dropped) draw_cls_masks(n, &again, s);
+  normaliser_backward(n, d_attended, dropped, s, d_cls, d_constant);
   memcpy(by_bit, s->products[T], sizeof by_bit);
   memset(d_projection, 0, sizeof d_projection);
   for (int64_t t = 0; t < T; t += BLOCK) {
     int64_t positions = T - t < BLOCK ? T - t : BLOCK;
     for (int64_t u = 0; u < positions; u += 16) {
-      collect(n, s->sums, bits + (t + u) / 8, G, u + 8 < positions, rows);
+      const uint8_t *from = bits + (t + u) / 8;
+      if (dropped)
+        collect_kept(n, s, from, G, u + 8 < positions, &again, rows);
+      else
+        collect(n, s->sums, from, G, u + 8 < positions, rows);
       for (int64_t q = 0; q < 16 && u + q < positions; q++) {
         int64_t v = t + u + q;
         weigh_backward(rows[q], by_bit, s->weights[v], s->factor[v], s->products[v], d_by_bit);
@@ -594,7 +715,7 @@ static REAL cross_entropy(int64_t n, const REAL *labels, REAL *logits) {
   return loss / n;
 }
 
-/* ---- what kernels.py calls; both return 1 if there is no memory ---- */
+/* ---- what kernels.py calls; which return 1 if there is no memory ---- */
 
 /* Logits [R][n]. flat: the parameters; bits: [R or 1][n][G], with shared = 1 if all runs have the same. */
 int infer(int64_t R, int64_t T, int64_t n, int64_t shared, REAL *flat, const uint8_t *bits, REAL *logits) {
@@ -604,7 +725,7 @@ int infer(int64_t R, int64_t T, int64_t n, int64_t shared, REAL *flat, const uin
     parameters p = of_run(flat, R, r, T);
     fold_attention(&p, s.f);
     fold_mlp(&p, s.f);
-    attend(T, n, p.embedding, bits + (shared ? 0 : r * n * ((T + 7) / 8)), &s);
+    attend(T, n, p.embedding, bits + (shared ? 0 : r * n * ((T + 7) / 8)), NULL, &s);
     read_out(n, &p, (masks){0}, &s);
     memcpy(logits + r * n, s.logits, n * sizeof(REAL));
   }
@@ -612,29 +733,49 @@ int infer(int64_t R, int64_t T, int64_t n, int64_t shared, REAL *flat, const uin
   return 0;
 }
 
-/* Losses [R], and the gradients in the parameters' layout. bits: [R][n][G]; labels: [R][n], 0 or 1; dropout masks
-   [R][n][d], [R][n][m] and [R][n][d], each NULL for no dropout. */
-int train(int64_t R, int64_t T, int64_t n, REAL *flat, const uint8_t *bits, const REAL *labels,
-          const vector *attention_mask, const hidden *hidden_mask, const vector *mlp_mask, REAL *gradients,
-          REAL *losses) {
+/* Losses [R], and the gradients in the parameters' layout. bits: [R][n][G]; labels: [R][n], 0 or 1; seeds [R] of the
+   masks of attention weights, which are dropped at the rate; other dropout masks [R][n][d], [R][n][m] and [R][n][d];
+   seeds and masks are NULL for no dropout. */
+int train(int64_t R, int64_t T, int64_t n, double rate, REAL *flat, const uint8_t *bits, const REAL *labels,
+          const uint64_t *seeds, const vector *attention_mask, const hidden *hidden_mask, const vector *mlp_mask,
+          REAL *gradients, REAL *losses) {
   scratch s = allocate(T, n);
   if (!s.f) return 1;
   EACH(r, R) {
     parameters p = of_run(flat, R, r, T), g = of_run(gradients, R, r, T);
     const uint8_t *own = bits + r * n * ((T + 7) / 8);
-    masks m = {attention_mask ? attention_mask + r * n : NULL, hidden_mask ? hidden_mask + r * n : NULL,
-               mlp_mask ? mlp_mask + r * n : NULL};
+    dropout weights = seeded(seeds ? seeds[r] : 0, rate);
+    masks m = {seeds ? &weights : NULL, attention_mask ? attention_mask + r * n : NULL,
+               hidden_mask ? hidden_mask + r * n : NULL, mlp_mask ? mlp_mask + r * n : NULL};
     vector d_start;
     fold_attention(&p, s.f);
     fold_mlp(&p, s.f);
-    attend(T, n, p.embedding, own, &s);
+    attend(T, n, p.embedding, own, m.weights, &s);
     read_out(n, &p, m, &s);
     losses[r] = cross_entropy(n, labels + r * n, s.logits);
     final_backward(n, &p, s.logits, &s, &g);
     mlp_backward(n, &p, m, &s, &g);
     out_backward(n, m, &s, &g, d_start);
-    attend_backward(T, n, &p, s.mlp_normal, d_start, own, &s, &g);
+    attend_backward(T, n, &p, s.mlp_normal, d_start, own, m.weights, &s, &g);
   }
   free(s.f);
+  return 0;
+}
+
+/* The masks of attention weights that train draws, for tests: keep [R][n][T + 1][H], [CLS]'s own first. */
+int draw(int64_t R, int64_t T, int64_t n, double rate, const uint64_t *seeds, heads *keep) {
+  heads drawn[MASKS];
+  EACH(r, R) {
+    dropout d = seeded(seeds[r], rate);
+    heads *own = keep + r * n * (T + 1);
+    EACH(i, n) {
+      if (i % MASKS == 0) draw_masks(&d, drawn);
+      memcpy(own + i * (T + 1), drawn[i % MASKS], sizeof(heads));
+    }
+    for (int64_t t = 0; t < T; t += MASKS) EACH(i, n) {
+        draw_masks(&d, drawn);
+        memcpy(own + i * (T + 1) + 1 + t, drawn, (T - t < MASKS ? T - t : MASKS) * sizeof(heads));
+      }
+  }
   return 0;
 }

@@ -1,4 +1,4 @@
-"""Compiles and calls the C functions of kernels.c, which includes layers.h.
+"""Compiles and calls the C functions of kernels.c, which includes layers.h and dropout.h.
 
 They are compiled when they are first needed, for this machine's processor and one architecture, with the machine's C
 compiler (``cc``, or the one that the environment variable CC names), and kept in the user's cache folder. Without a
@@ -21,7 +21,7 @@ from torch import Tensor
 
 log = logging.getLogger(__name__)
 
-SOURCE, HEADER = (Path(__file__).with_name(name) for name in ("kernels.c", "layers.h"))
+SOURCE, *HEADERS = (Path(__file__).with_name(name) for name in ("kernels.c", "layers.h", "dropout.h"))
 # as fast as -ffast-math where it matters here, but NaN and infinity stay what they are
 MATH = ["-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-fassociative-math", "-freciprocal-math"]
 ARM = platform.machine() in ("arm64", "aarch64")
@@ -32,12 +32,12 @@ REAL = {torch.float32: "float", torch.float64: "double"}
 
 
 class Kernels:
-    """The functions of a compiled library; tensors are passed as pointers (None as a null), numbers as int64."""
+    """The functions of a compiled library: tensors are passed as pointers (None: null), numbers as int64 or double."""
 
     def __init__(self, library: ctypes.CDLL) -> None:
         self._library = library
 
-    def __call__(self, name: str, *arguments: Tensor | int | None) -> None:
+    def __call__(self, name: str, *arguments: Tensor | int | float | None) -> None:
         """Calls a function.
 
         Raises:
@@ -47,9 +47,11 @@ class Kernels:
             raise MemoryError(f"{name} of {SOURCE.name}")
 
 
-def _c_value(value: Tensor | int | None) -> ctypes.c_void_p | ctypes.c_int64:
+def _c_value(value: Tensor | int | float | None) -> ctypes.c_void_p | ctypes.c_int64 | ctypes.c_double:
     if isinstance(value, int):
         return ctypes.c_int64(value)
+    if isinstance(value, float):
+        return ctypes.c_double(value)
     return ctypes.c_void_p(None if value is None else value.data_ptr())
 
 
@@ -62,7 +64,7 @@ def kernels(
     macros |= {"RELU": int(activation == "relu"), "HEADROOM": headroom}
     compiler = shlex.split(os.environ.get("CC", "cc"))
     command = [*compiler, *FLAGS, *(f"-D{name}={value}" for name, value in macros.items())]
-    sources = [SOURCE.read_text(), HEADER.read_text()]
+    sources = [file.read_text() for file in (SOURCE, *HEADERS)]
     key = hashlib.sha256("\0".join([*command, *sources, _processor()]).encode()).hexdigest()[:24]
     library = _cache_folder() / f"kernels-{key}.so"
     try:

@@ -36,6 +36,13 @@ typedef REAL lanes __attribute__((vector_size(LANES * sizeof(REAL)), aligned(siz
 /* A row of the table: the values' d channels and the H scores, and zeros to a whole number of vectors. */
 enum { COLUMNS = (WIDTH + HEADS + LANES - 1) / LANES * LANES, PER_HEAD = WIDTH / HEADS };
 typedef REAL row[COLUMNS] ALIGNED;
+/* Over the values' channels as they lie in a row. Of more than a few heads the inner loop is to become vectors, where
+   clang would take the outer one. */
+#if HEADS < 4
+#define CHANNELS(j, h) EACH(j, PER_HEAD) EACH(h, HEADS)
+#else
+#define CHANNELS(j, h) _Pragma("clang loop vectorize(disable)") EACH(j, PER_HEAD) EACH(h, HEADS)
+#endif
 typedef REAL heads[HEADS];
 typedef REAL vector[WIDTH];
 typedef REAL hidden[MLP_WIDTH];

@@ -5,7 +5,7 @@ The same function as :class:`pipeline.reference.ReferenceTransformer`, for R run
 - only [CLS]'s query is needed, so attention is linear in T, and a token depends on its bit and position alone, so
   LayerNorm, score and value are computed for 2T + 1 distinct tokens instead of n · T (attention.py);
 - on the CPU a step is one call of the C functions of kernels.c, whose gradients are derived; they go run by run, so
-  that what a run needs stays in the cache;
+  that what a run needs stays in the cache, and draw the dropout masks of attention weights as they go;
 - on a GPU it is a few kernels of :mod:`pipeline.engine.fused`, without dropout and in sizes that these know.
 
 :meth:`Transformer.forward` says the function in torch. It is what runs where neither can do it, with gradients by
@@ -89,9 +89,9 @@ class Transformer(AutogradModel):
     def floats_per_run(self, n: int, device: torch.device) -> int:
         """How many floats a training step on n samples holds for a run, with gradient and two moments."""
         tokens, d, m, columns = 2 * self.context_length, self.width, self.mlp_width, self.width + self.heads
-        if device.type == "cpu" and not self.dropout.attention:  # kernels.c; with what one run at a time needs
+        if self._kernels(device, torch.float32):  # with what one run at a time needs
             masks = 2 * d * bool(self.dropout.residual) + m * bool(self.dropout.mlp)
-            own = tokens * (columns // 2 + self.heads + 1) + n * (5 * d + 3 * m + 2 * columns + masks)
+            own = tokens * (columns // 2 + self.heads + 1) + n * (5 * d + 3 * m + 2 * columns + 3 * self.heads + masks)
             return 4 * sum(map(math.prod, self.shapes.values())) + own
         if self.is_fused(device, torch.float32):
             # in large stacks; smaller ones hold sums over more shares of the positions
@@ -129,7 +129,7 @@ class Transformer(AutogradModel):
         """Logits of P(label = 1), [R, n]; encoded samples of R runs, or of 1 if all runs share them."""
         if samples.dtype == torch.bool:
             return fused().infer(p, self.heads, self.activation, samples)
-        compiled = self._kernels(p)
+        compiled = self._kernels(p.flat.device, p.flat.dtype)
         if not compiled:
             return super().logits(p, samples)
         logits = p.flat.new_empty(p.runs, samples.shape[1])
@@ -153,41 +153,41 @@ class Transformer(AutogradModel):
         """Mean cross-entropy of each run, [R], for labels [R, n] in {0, 1}, with dropout; writes its gradients."""
         if samples.dtype == torch.bool:
             return fused().train(p, self.heads, self.activation, samples, labels, weights, gradients)
-        compiled = None if self.dropout.attention or weights is not None else self._kernels(p)
+        compiled = self._kernels(p.flat.device, p.flat.dtype) if weights is None else None
         if not compiled:
             return super().loss_and_gradients(p, samples, labels, gradients, noise, weights)
-        losses = p.flat.new_empty(p.runs)
-        size, data = (p.runs, self.context_length, samples.shape[1]), (samples.contiguous(), labels.contiguous())
-        masks = self._masks(samples.shape[1], noise, p.flat)[1:]
-        compiled("train", *size, p.flat, *data, *masks, gradients.flat, losses)
+        losses, n = p.flat.new_empty(p.runs), samples.shape[1]
+        rate = self.dropout.attention if noise else 0.0
+        seeds = noise.words(1) if rate else None  # of masks that are too many to be stored
+        drawn = (seeds, *self._masks(n, noise, p.flat))
+        data = (samples.contiguous(), labels.contiguous())
+        compiled("train", p.runs, self.context_length, n, rate, p.flat, *data, *drawn, gradients.flat, losses)
         return losses
 
-    def _kernels(self, p: ParameterStack) -> Kernels | None:
+    def _kernels(self, device: torch.device, dtype: torch.dtype) -> Kernels | None:
         """The C functions, if they can do it."""
-        if p.flat.device.type != "cpu":
+        if device.type != "cpu":
             return None
-        shape = (self.width, self.heads, self.mlp_width)
-        return kernels(p.flat.dtype, *shape, self.activation, HEADROOM[p.flat.dtype])
+        return kernels(dtype, self.width, self.heads, self.mlp_width, self.activation, HEADROOM[dtype])
+
+    def _attention_masks(self, n: int, noise: Noise | None, like: Tensor) -> Tensor | None:
+        """Dropout masks of the attention weights, [R, n, H, 1, T + 1]."""
+        return _mask(noise, "attention1", self.dropout.attention, (n, self.heads, 1, self.context_length + 1), like)
 
     def _masks(self, n: int, noise: Noise | None, like: Tensor) -> tuple[Tensor | None, ...]:
-        """Dropout masks, [R, n, ...] or None: of the attention weights, of what attention adds to the residual stream,
-        of the hidden units, of what the MLP adds."""
-
-        def mask(name: str, rate: float, *shape: int) -> Tensor | None:
-            return noise.keep(name, (n, *shape), rate, like) if noise and rate else None
-
-        rates = self.dropout
+        """Other dropout masks, [R, n, 1, channels]: of what attention adds, of hidden units, of what the MLP adds."""
+        residual, d = self.dropout.residual, self.width
         return (
-            mask("attention1", rates.attention, self.heads, 1, self.context_length + 1),
-            mask("attention_residual1", rates.residual, 1, self.width),
-            mask("mlp1", rates.mlp, 1, self.mlp_width),
-            mask("mlp_residual1", rates.residual, 1, self.width),
+            _mask(noise, "attention_residual1", residual, (n, 1, d), like),
+            _mask(noise, "mlp1", self.dropout.mlp, (n, 1, self.mlp_width), like),
+            _mask(noise, "mlp_residual1", residual, (n, 1, d), like),
         )
 
     def forward(self, p: Parameters, samples: Tensor, noise: Noise | None) -> Tensor:
         """Logits [R, n]; without noise no dropout."""
-        weights, *masks = self._masks(samples.shape[1], noise, p["cls"])
-        attention, hidden, mlp = (1 if mask is None else mask.squeeze(2) for mask in masks)
+        n, like = samples.shape[1], p["cls"]
+        weights = self._attention_masks(n, noise, like)
+        attention, hidden, mlp = (1 if mask is None else mask.squeeze(2) for mask in self._masks(n, noise, like))
         attended = attend(p, self.heads, samples, weights)
         x = (p["cls"] + p["cls_position"]).unsqueeze(1) + attention * _linear(p, "out", attended)
         activated = getattr(F, self.activation)(_linear(p, "mlp_in", _norm(p, "mlp", x)))
@@ -203,6 +203,10 @@ def fused() -> ModuleType | None:
     from pipeline.engine import fused
 
     return fused
+
+
+def _mask(noise: Noise | None, name: str, rate: float, shape: tuple[int, ...], like: Tensor) -> Tensor | None:
+    return noise.keep(name, shape, rate, like) if noise and rate else None
 
 
 def _norm(p: Parameters, name: str, x: Tensor) -> Tensor:
