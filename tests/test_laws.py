@@ -19,6 +19,7 @@ from pipeline.statistics.law_evidence import (
     fit_free,
     gather,
     held_out,
+    never_above,
     open_shapes,
     overdispersion,
     percentiles,
@@ -300,6 +301,34 @@ class TestEvidence:
         table = Counts(*(np.array(x) for x in ([1, 1, 2, 2, 3], [5, 9, 5, 9, 5], [10] * 5, [0, 5, 6, 9, 0])))
         assert bracketed(table, 0.5).tolist() == [True, False, False]
 
+    @pytest.mark.parametrize(("share", "correlation"), [(0.5, 0.0), (0.8, 0.0), (0.5, 0.1)])
+    def test_a_size_where_the_rates_only_come_up_to_the_share_is_seldom_sure(self, share, correlation):
+        """At the share everywhere it is one in twenty, and where the rates rise to it still fewer."""
+        n = np.tile(np.geomspace(10, 100, 8).round(), 400)
+        table = Counts(np.repeat(np.arange(1, 401), 8), n, np.full(len(n), 20), np.zeros(len(n)))
+        error = np.sqrt(0.05 * 0.95 / 400)
+        for rates in (np.full(8, share), share * np.linspace(0.2, 1, 8)):
+            successes = draw(np.tile(rates, 400), table, correlation, Stream("test", share=share), 1)[0]
+            p = never_above(replace(table, successes=successes), share, correlation, 199, Stream("p"))
+            assert (p < 0.05).mean() <= 0.05 + 2 * error
+            assert rates[0] < share or (p < 0.05).mean() >= 0.05 - 2 * error
+
+    def test_runs_together_make_sure_of_a_size_that_no_cell_proves_alone(self):
+        """Two T of equal cells: 65 % from n = 40 on, and 65 % at one n only. The rows come in any order."""
+        successes = [0, 13, 13, 13, 13, 13, 13, 0, 13, 9, 8, 9, 8, 9]
+        n = [20, 40, 50, 60, 80, 100, 120] * 2
+        order = np.random.default_rng(0).permutation(14)
+        columns = (np.repeat([7, 9], 7), np.array(n), np.full(14, 20), np.array(successes))
+        table = Counts(*(column[order] for column in columns))
+        first, second = never_above(table, 0.5, 0.0, 999, Stream("p"))
+        assert first < 0.005
+        assert second > 0.3
+
+    def test_a_surplus_at_small_samples_is_no_size(self):
+        """Where the rate falls with n, it is the runs of the large n that count."""
+        table = Counts(*(np.array(x) for x in ([1] * 4, [10, 20, 40, 80], [20] * 4, [20, 8, 2, 0])))
+        assert never_above(table, 0.5, 0.0, 199, Stream("p"))[0] > 0.5
+
 
 def judge(table: Counts, bootstrap=99, confidence=0.95) -> tuple[str, str]:
     return verdict(gather(table, 0.5, confidence, bootstrap, {"experiment": "test"}), confidence)
@@ -337,7 +366,18 @@ class TestVerdict:
         above = np.equal(table.T, WIDE[-1]) & (table.successes >= 0.5 * table.trials)
         law, reason = judge(table.where(~above))
         assert law == UNDECIDED
-        assert reason.startswith("at T = 30000 no n reaches the share")
+        assert reason.startswith("at T = 30000 no n surely exceeds the share")
+
+    @pytest.mark.parametrize(
+        ("results", "family", "unsure"),
+        [("paper", "and3", []), ("quick", "and3", []), ("extended", "and3_wide", [2000, 5000, 10_000, 20_000])],
+    )
+    def test_of_the_published_tables_the_widest_alone_leaves_open_whether_a_size_exists(self, results, family, unsure):
+        rates = read_frame(ROOT / f"docs/results/{results}/success_rates.parquet")
+        rates = rates[rates["experiment"] == family]
+        counts = Counts(*(rates[column].to_numpy() for column in ("T", "n", "trials", "successes")))
+        p = never_above(counts, 0.5, 0.0, 999, Stream("p"))
+        assert counts.lengths[p >= 0.05].tolist() == unsure
 
     def test_p_values_are_small_for_the_wrong_law_only(self):
         evidence = gather(drawn("power", seed=0, lengths=WIDE, runs=200), 0.5, 0.95, 99, {})
