@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import approx_fprime
 from scipy.stats import betabinom, binom, chi2
+from scipy.stats import f as fisher_f
 
 from pipeline.randomness import Stream
 from pipeline.statistics import law_tables, maximum_likelihood
@@ -278,6 +279,14 @@ class TestDraws:
         assert found[0.1].p == 0.01
         assert found[0.1].scale == pytest.approx(1 + 49 * 0.1, rel=0.5)
         assert found[0.1].correlation == pytest.approx(0.1, abs=0.05)
+
+    def test_a_deviance_is_judged_by_f_where_the_spread_is_estimated(self):
+        """By chi squared 4 terms that are not needed would be called needed in 6.9 % of tables, at 5 %."""
+        gain, bound = chi2.ppf(0.95, 4) / 2, fisher_f.ppf(0.95, 4, 39) * 2
+        assert Dispersion(1.1, 0.3, 1.0, 0.0, 39).p_value(gain, 4) == pytest.approx(0.05)
+        overdispersed = Dispersion(2.5, 0.01, 2.5, 0.03, 39)
+        assert overdispersed.p_value(2.5 * gain, 4) == pytest.approx(0.069, abs=5e-4)
+        assert overdispersed.p_value(2.5 * bound, 4) == pytest.approx(0.05)
 
 
 class TestEvidence:

@@ -39,6 +39,11 @@ class Dispersion:
         known = self.scale == 1
         return float(chi2.ppf(confidence, 1) if known else fisher_f.ppf(confidence, 1, self.degrees))
 
+    def p_value(self, gain: float, terms: int) -> float:
+        """How often terms that are not needed gain at least so much log-likelihood; likewise of chi squared or of F."""
+        ratio = 2 * gain / self.scale
+        return float(chi2.sf(ratio, terms) if self.scale == 1 else fisher_f.sf(ratio / terms, terms, self.degrees))
+
 
 @dataclass(frozen=True)
 class Fitted:
@@ -164,7 +169,7 @@ def gather(
     for law, rival in sorted({(name, preferred) for name in LAWS if name != preferred} | set(PAIR.items())):
         ratios = refits(rival, simulated[law]).log_likelihood - own[law].log_likelihood
         rejects[law, rival] = _p(ratios, laws[rival].log_likelihood - laws[law].log_likelihood)
-    fits_free = _against_free(sizes, laws, dispersion.scale)
+    fits_free = _against_free(sizes, laws, dispersion)
     no_size = never_above(counts, share, dispersion.correlation, bootstrap, streams["no_size"])
     return Evidence(counts, shape, sizes, laws, dispersion, rejects, fits_free, no_size)
 
@@ -266,10 +271,10 @@ def _with_replicates(fitted: Fitted, counts: Counts, scale: float, own: Fits, ca
     )
 
 
-def _against_free(free: Fitted, laws: Mapping[str, FittedLaw], scale: float) -> dict[str, float]:
+def _against_free(free: Fitted, laws: Mapping[str, FittedLaw], dispersion: Dispersion) -> dict[str, float]:
     """The p-value of each law's deviance from the free sizes, which have all its parameters and more."""
     return {
-        name: float(chi2.sf(2 * (free.log_likelihood - one.log_likelihood) / scale, free.model.size - one.model.size))
+        name: dispersion.p_value(free.log_likelihood - one.log_likelihood, free.model.size - one.model.size)
         for name, one in laws.items()
     }
 
