@@ -439,6 +439,16 @@ class TestTables:
         assert ((sizes["n_low"] < sizes["n"]) & (sizes["n"] < sizes["n_high"])).all()
         np.testing.assert_allclose(sizes["n"], FORMULAS["log"](a, b, sizes.index.to_numpy()), rtol=0.2)
 
+    def test_the_mean_size_is_that_of_the_single_sizes_with_an_interval_of_its_own(self, tables):
+        family, of_mean = tables.verdicts.iloc[1], ["n_mean", "n_mean_low", "n_mean_high"]
+        mean, low, high = family[of_mean].astype(float)
+        assert mean == pytest.approx(np.exp(np.log(tables.sizes["n"]).mean()))
+        truth = np.exp(np.log(FORMULAS["log"](*TRUTHS["log"], T)).mean())
+        assert low < truth < high
+        narrowest = (tables.sizes["n_high"] / tables.sizes["n_low"]).min()
+        assert high / low < narrowest, "five T say more of their mean than one of itself"
+        assert tables.verdicts.iloc[0][of_mean].isna().all()
+
     def test_criteria_follow_from_the_likelihood(self, tables):
         fits = tables.fits[tables.fits["k"] == 3]
         np.testing.assert_allclose(fits["aic"], 2 * fits["parameters"] - 2 * fits["log_likelihood"])

@@ -358,7 +358,8 @@ def claims_tables(config: Config, claims: Mapping[str, Claim], folder: str) -> l
 
 def _tables(config: Config) -> set[str]:
     """The names of the tables that the workflow makes."""
-    made = {"runs", "success_rates", "critical_sample_size", "scaling_fits", "law_fits", "law_verdicts"}
+    made = {"runs", "success_rates", "critical_sample_size", "scaling_fits"}
+    made |= {"law_fits", "law_verdicts", "law_sizes"}
     made |= set(theory_tables(config))
     if config.online:
         made |= {"transitions", "transition_fits"}
