@@ -11,6 +11,7 @@ from scipy.special import expit, logit
 
 from pipeline.claims.evidence import SERIES, Evidence, Series
 from pipeline.claims.rules import RULES
+from pipeline.claims.sizes import critical_sizes
 from pipeline.claims.verdicts import (
     NOT_SUPPORTED,
     SUPPORTED,
@@ -166,7 +167,7 @@ def laws(series: dict, verdict: str, exponent: tuple[float, float, float] = (0.3
     ]
     return {
         "law_verdicts": pd.DataFrame([series | compared | {"reason": "two laws fit as well"} | changes]),
-        "law_fits": pd.DataFrame(fits).assign(aic_weight=[0.9, 0.1]),
+        "law_fits": pd.DataFrame(fits).assign(aic_weight=[0.9, 0.1], p_free=[0.7, 0.2]),
         "success_rates": pd.DataFrame([series | {"T": T} for T in LENGTHS]),
     }
 
@@ -183,6 +184,10 @@ def test_the_law_that_the_comparison_decides_for(law, verdict):
     assert (found.verdict, found.reason) == (verdict, f"the comparison decides for the law {law}")
     assert number(found, "exponent of the power law") == Estimate("exponent of the power law", 0.3, 0.2, 0.4)
     assert number(found, "AIC weight of the log law").value == 0.9
+    assert number(found, "goodness of fit of the log law, p").value == 0.7
+    assert number(found, "goodness of fit of the power law, p").value == 0.2
+    assert number(found, "the log law against the power law, p").value == 0.4
+    assert number(found, "the power law against the log law, p").value == 0.01
 
 
 @pytest.mark.parametrize(
@@ -422,6 +427,28 @@ def censored(evidence: Evidence, T: int, top_rate: tuple[float, float]) -> Evide
     rates.loc[at & (rates["n"] == 5000), ["ci_low", "ci_high"]] = top_rate
     tables = evidence.tables | {"critical_sample_size": critical, "success_rates": rates}
     return Evidence(tables, evidence.share, evidence.confidence)
+
+
+@pytest.mark.parametrize(
+    ("rates", "low", "high"),
+    [
+        ({10: (0.0, 0.2), 20: (0.1, 0.4), 40: (0.3, 0.7), 80: (0.6, 0.9), 160: (0.8, 1.0)}, 20, 80),
+        ({10: (0.0, 0.4), 20: (0.3, 0.7)}, 10, math.inf),
+        ({10: (0.0, 0.2), 20: (0.8, 1.0), 40: (0.6, 0.9), 80: (0.0, 0.2)}, 0, math.inf),  # it rises and falls
+    ],
+)
+def test_an_unknown_size_is_bounded_by_the_rates_unless_they_contradict_each_other(rates, low, high):
+    critical = pd.DataFrame([AND | {"T": 100, "n_critical": np.nan, "ci_low": np.nan, "ci_high": np.nan}])
+    cells = [AND | {"T": 100, "n": n, "ci_low": ends[0], "ci_high": ends[1]} for n, ends in rates.items()]
+    tables = {"runs": runs_of(AND, [100]), "critical_sample_size": critical, "success_rates": pd.DataFrame(cells)}
+    evidence = together(tables)
+    size = critical_sizes(evidence, Series(**AND))[100]
+    assert (size.low, size.high) == (low, high)
+
+
+def test_an_interval_that_is_upside_down_decides_nothing():
+    with pytest.raises(ValueError, match="from 160 to 20"):
+        Part(Estimate("size", math.nan, 160, 20), high=100).verdict  # noqa: B018
 
 
 def test_a_size_above_the_grid_is_bounded_by_the_rates_that_lie_below_the_share():
