@@ -58,7 +58,7 @@ def step_seconds(model: Section, T: int, n: int) -> float:
     scale = model.width / 64 * (model.width + model.mlp_width) / 128
     if not _by_token(model):
         return scale * T * n * (3e-6 + (model.layers - 1) * (8e-6 + 2.2e-7 * T))
-    masks = 2.4e-4 + 2.2e-7 * T * n if model.dropout.attention else 0
+    masks = 8e-9 * T * n if model.dropout.attention else 0
     return scale * (6.1e-5 + 2.4e-7 * T + 9e-7 * n + 3.4e-9 * T * n) + masks
 
 
