@@ -16,6 +16,8 @@ from pipeline.statistics import law_tables, maximum_likelihood
 from pipeline.statistics.joint_model import SHAPES, Counts, Model, Shape
 from pipeline.statistics.law_evidence import (
     Dispersion,
+    Evidence,
+    FittedLaw,
     bracketed,
     fit_free,
     gather,
@@ -306,6 +308,10 @@ class TestEvidence:
         assert held_out(model, table) == pytest.approx(expected, abs=1)
         assert held_out(Model(Law("linear", T), model.shape, 0.5), table) < expected - 1000
 
+    def test_percentiles_are_ranks_of_one_more_than_there_are(self):
+        low, high = percentiles(np.random.default_rng(0).permutation(np.arange(1.0, 200)), 0.95)
+        assert (low, high) == pytest.approx((5, 195))
+
     def test_bracketed_lengths_have_rates_on_both_sides(self):
         table = Counts(*(np.array(x) for x in ([1, 1, 2, 2, 3], [5, 9, 5, 9, 5], [10] * 5, [0, 5, 6, 9, 0])))
         assert bracketed(table, 0.5).tolist() == [True, False, False]
@@ -344,6 +350,119 @@ def judge(table: Counts, bootstrap=99, confidence=0.95) -> tuple[str, str]:
 
 
 WIDE = np.array([50, 200, 1000, 5000, 30_000])
+
+
+@pytest.fixture(scope="module")
+def overdispersed() -> Evidence:
+    """Of a table whose runs are correlated, and whose asymptote is near the share at the largest T."""
+    table = drawn("log", seed=3, correlation=0.15, runs=30, asymptote=(-0.5, -0.7))
+    return gather(table, 0.5, 0.95, 199, {"experiment": "test"})
+
+
+class TestOverdispersed:
+    """That overdispersion, once found, enters everything that is gathered."""
+
+    def test_criteria_are_those_of_the_quasi_likelihood(self, overdispersed):
+        scale, runs = overdispersed.dispersion.scale, overdispersed.counts.trials.sum()
+        assert scale > 2
+        for law in overdispersed.laws.values():
+            assert law.aic == pytest.approx(2 * law.model.size - 2 * law.log_likelihood / scale)
+            assert law.bic == pytest.approx(np.log(runs) * law.model.size - 2 * law.log_likelihood / scale)
+
+    @pytest.mark.parametrize("kind", ["parametric", "case"])
+    def test_bootstrap_tables_spread_as_much_as_the_table(self, overdispersed, kind):
+        law, counts = overdispersed.laws["log"], overdispersed.counts
+        centre, successes = law.model.start(counts.n), counts.successes[None]
+        information = penalised(law.model, counts, successes, centre, law.parameters)[2][0]
+        binomial = np.sqrt(np.linalg.inv(information)[0, 0])
+        ratio = getattr(law, kind)[:, 0].std() / binomial
+        assert ratio == pytest.approx(np.sqrt(overdispersed.dispersion.scale), rel=0.3)
+
+    def test_intervals_take_in_every_shape_that_is_left_open(self, overdispersed):
+        drops = open_shapes(fit_free(overdispersed.counts, 0.5), overdispersed.dispersion, 0.95)
+        assert len(drops) > 1
+        for one in (overdispersed.free, *overdispersed.laws.values()):
+            assert {candidate.model.shape: candidate.drop for candidate in one.candidates} == drops
+
+    def test_deviances_and_sizes_are_judged_with_it(self, overdispersed):
+        free, dispersion, counts = overdispersed.free, overdispersed.dispersion, overdispersed.counts
+        for name, law in overdispersed.laws.items():
+            gain, terms = free.log_likelihood - law.log_likelihood, len(T) - law.model.law.size
+            assert overdispersed.fits_free[name] == dispersion.p_value(gain, terms)
+        stream = {"law": "no_size", "experiment": "test"}
+        expected, binomial = (
+            never_above(counts, 0.5, correlation, 199, Stream("law-bootstrap", **stream))
+            for correlation in (dispersion.correlation, 0.0)
+        )
+        np.testing.assert_array_equal(overdispersed.no_size, expected)
+        assert (expected > binomial).any()
+
+
+def made(no_size=(0.01, 0.01), **given: dict[str, float]) -> Evidence:
+    """Evidence by which power would be named, but for what is given of some laws."""
+
+    def of_each(kind: str, others: float, power: float) -> dict[str, float]:
+        return dict.fromkeys(LAWS, others) | {"power": power} | given.get(kind, {})
+
+    aic, bic, held_out = of_each("aic", 20, 0), of_each("bic", 20, 0), of_each("held_out", -9, -5)
+    laws = {name: FittedLaw(None, None, 0.0, [], aic[name], bic[name], 1, held_out[name], None, None) for name in LAWS}
+    p = {(name, "power"): value for name, value in of_each("rejects", 0.01, 1).items()}
+    counts, known = Counts(np.array([10, 20]), *np.ones((3, 2))), Dispersion(1.0, 0.5, 1.0, 0.0, 30)
+    return Evidence(counts, LAPSING, None, laws, known, p, of_each("fits_free", 0.01, 0.5), np.array(no_size))
+
+
+class TestConditions:
+    """One of them broken leaves undecided what the others would name."""
+
+    def test_all_are_met(self):
+        law, reason = verdict(made(), 0.95)
+        assert law == "power"
+        assert reason.startswith("every other law is refuted (largest p = 0.010)")
+
+    @pytest.mark.parametrize(
+        ("broken", "reason"),
+        [
+            ({"no_size": (0.01, 0.06)}, "at T = 20 no n surely exceeds the share"),
+            ({"fits_free": {"power": 0.04}}, "no law fits the critical sizes of the single T"),
+            ({"aic": {"log": 5.9}}, "too little speaks against log (p = 0.010, relative likelihood 0.05)"),
+            ({"rejects": {"log": 0.06}}, "too little speaks against log (p = 0.060, relative likelihood 0.00)"),
+            ({"bic": {"log": -0.1}}, "power is best by AIC, log by BIC"),
+            ({"held_out": {"log": -1.9}}, "log predicts the largest T better from the smaller"),
+        ],
+    )
+    def test_one_is_broken(self, broken, reason):
+        law, found = verdict(made(**broken), 0.95)
+        assert law == UNDECIDED
+        assert reason in found
+
+    @pytest.mark.parametrize(
+        "close",
+        [
+            {"no_size": (0.01, 0.04)},
+            {"fits_free": {"power": 0.06}},
+            {"aic": {"log": 6.1}},
+            {"rejects": {"log": 0.04}},
+            {"bic": {"log": 0.1}},
+            {"held_out": {"log": -2.1}},
+        ],
+    )
+    def test_one_is_barely_met(self, close):
+        assert verdict(made(**close), 0.95)[0] == "power"
+
+    @pytest.mark.parametrize(("drop", "expected"), [(0.01, "constant"), (100.0, UNDECIDED)])
+    def test_a_law_that_contains_the_best_must_agree_with_it(self, drop, expected):
+        """On a table that does not grow, it is the drop alone that says how far the larger laws reach."""
+        _, _, table = cells("constant")
+        evidence = made(aic={"constant": -20}, bic={"constant": -20}, held_out={"constant": -5})
+        for name, law in evidence.laws.items():
+            model = Model(Law(name, T), LAPSING, 0.5)
+            parameters = fit(model, table).parameters
+            candidates = [Candidate(model, parameters, drop)]
+            evidence.laws[name] = replace(law, model=model, parameters=parameters, candidates=candidates)
+        rejects, fits_free = {("proportional_log", "constant"): 0.01}, {"constant": 0.5}
+        law, reason = verdict(replace(evidence, counts=table, rejects=rejects, fits_free=fits_free), 0.95)
+        assert law == expected
+        assert ("log, which contains it, may differ by more than 10%" in reason) == (law == UNDECIDED)
 
 
 class TestVerdict:
