@@ -123,7 +123,7 @@ def test_every_claim_is_in_the_ledger_and_a_smoke_run_decides_none(finished):
     assert all(entry["reason"].startswith("no runs of experiment ") for entry in on_runs)
     page = (folder / "results/claims.md").read_text()
     absent = [entry for entry in on_runs if not entry["runs"]["count"]]
-    assert f"  undecided      and {len(absent)} more, on experiments that are not in this config\n" in printed
+    assert f"  undecided      and {len(absent)} more, on what this config does not run\n" in printed
     for entry in entries:
         assert f"## {entry['id']}\n" in page
         assert (f"  undecided      {entry['statement']}\n" in printed) == (entry not in absent)

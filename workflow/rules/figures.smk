@@ -131,6 +131,7 @@ rule summary:
             {
                 "share": CONFIG.analysis.success_share,
                 "confidence": CONFIG.analysis.confidence,
+                "figures": bool(targets.drawn(CONFIG)),
             }
         ),
         options=" ".join(
