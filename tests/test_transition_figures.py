@@ -17,7 +17,7 @@ LIMIT = 3600
 def runs_table(factor=1.0, **changes) -> pd.DataFrame:
     """Nine runs of each T about the law ``step = 2 · T²``; at T = 40 the last three are censored."""
     cells = [(T, seed, factor * 2 * T**2 * 1.1 ** (seed - 4)) for T in LENGTHS for seed in range(9)]
-    runs = pd.DataFrame(cells, columns=["T", "seed", "steps"]).assign(**(KEY | changes))
+    runs = pd.DataFrame(cells, columns=["T", "seed", "steps"]).assign(**(KEY | {"eval_every": 1} | changes))
     runs["success_step"] = runs["steps"].round().where(runs["steps"] <= LIMIT).astype("Int32")
     return runs.assign(steps=runs["steps"].round().clip(upper=LIMIT).astype(int))
 

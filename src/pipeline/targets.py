@@ -225,6 +225,12 @@ def _mapped_cells(config: Config) -> list[tuple[str, Cell]]:
     return [(name, cell) for name, one in shown(config, "attention_map").items() for cell in one.cells()]
 
 
+def transition_spec(config: Config) -> str:
+    """What the power law of transitions needs: each experiment's steps between evaluations, and the confidence."""
+    every = {name: config.training[one.training].eval_every for name, one in config.online.items()}
+    return json.dumps({"eval_every": every, "confidence": config.analysis.confidence})
+
+
 def noise_spec(config: Config) -> str:
     """The specification of the figure of noise: the rates of each experiment that it shows."""
     protocols = {name: config.data[experiment.data] for name, experiment in shown(config, "noise").items()}
