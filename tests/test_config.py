@@ -508,7 +508,7 @@ def test_all_problems_at_once():
 @pytest.mark.parametrize(
     ("raw", "problem"),
     [
-        (None, "config: empty; write at least the section 'experiments'"),
+        (None, "config: empty; write at least one section, such as 'experiments'"),
         ([1], "config: a list is not a mapping; write 'key: value' lines"),
         ("text", "config: 'text' is not a mapping; write 'key: value' lines"),
         ({}, "experiments: missing; add it"),
@@ -525,6 +525,15 @@ def test_wrong_files(tmp_path, text, problem):
     with pytest.raises(ConfigError) as error:
         load(path)
     assert str(error.value).startswith(problem.replace("{path}", str(path)))
+
+
+def test_an_overlay_that_is_no_mapping_is_named(tmp_path):
+    base, overlay = tmp_path / "base.yaml", tmp_path / "overlay.yaml"
+    base.write_text("experiments: {x: {}}\n")
+    for text, problem in (("", "empty; write at least one section"), ("[1]", "a list is not a mapping; write")):
+        overlay.write_text(text)
+        with pytest.raises(ConfigError, match=f"^{re.escape(str(overlay))}: {problem}"):
+            load(base, overlay)
 
 
 def test_merge_keys_may_override(tmp_path):

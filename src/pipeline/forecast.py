@@ -16,10 +16,10 @@ from math import comb, prod
 from pathlib import Path
 
 from pipeline import targets
+from pipeline.command import config_of
 from pipeline.config import (
     NO_TRAINING,
     Config,
-    ConfigError,
     CurveAddress,
     Data,
     DecisionTree,
@@ -29,7 +29,6 @@ from pipeline.config import (
     Section,
     Training,
     Transformer,
-    load,
 )
 from pipeline.durations import DAY, duration
 
@@ -178,12 +177,7 @@ def main() -> None:
     parser.add_argument("config", type=Path, nargs="+")
     parser.add_argument("--cores", type=int, default=os.cpu_count())
     given = parser.parse_args()
-    try:
-        config = load(*given.config)
-    except ConfigError as error:
-        raise SystemExit(f"The config is wrong:\n{error}") from None
-    except OSError as error:
-        raise SystemExit(f"{error.filename}: {error.strerror}; name a YAML file such as config/quick.yaml") from None
+    config = config_of(given.config)
     print(forecast(config, all_jobs(config), given.cores))
 
 
