@@ -2,6 +2,7 @@
 
 import glob
 import json
+import math
 import re
 import shlex
 from collections import defaultdict
@@ -10,6 +11,9 @@ from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
+
+import yaml
 
 from pipeline.blocks import block_name, seed_range
 from pipeline.captions import Caption
@@ -396,7 +400,20 @@ def page_spec(config: Config, tables: Mapping[str, Mapping[str, str]], captions:
     return json.dumps({"figures": figures})
 
 
-def rebuild_command(files: Iterable[Path], root: Path) -> str:
-    """The command that builds the results of some config files again, in the project's folder ``root``."""
+def rebuild_command(files: Iterable[Path], values: Mapping[str, Any], root: Path) -> str:
+    """The command that builds the results again, in the project's folder ``root``.
+
+    Args:
+        files: the config files.
+        values: of ``--config``.
+        root: the project's folder.
+    """
     names = (path.relative_to(root) if path.is_relative_to(root) else path for path in files)
-    return shlex.join(["snakemake", "--cores", "all", "--configfile", *map(str, names)])
+    given = [f"{key}={_in_a_line(value)}" for key, value in values.items()]
+    config = ["--config", *given] if given else []
+    return shlex.join(["snakemake", "--cores", "all", "--configfile", *map(str, names), *config])
+
+
+def _in_a_line(value: Any) -> str:
+    """A value as YAML."""
+    return yaml.safe_dump(value, default_flow_style=True, width=math.inf).removesuffix("...\n").strip()
