@@ -111,6 +111,16 @@ class TestCriticalSampleSize:
         assert rows(spec, below)[["T", "high"]].to_numpy().tolist() == [[200, 54]]
         assert (below["encoding"]["y"]["field"], below["encoding"]["y2"]) == ("high", {"value": "height"})
 
+    def test_an_interval_that_is_open_at_both_ends_fills_the_panel(self):
+        """The least certain size would look exact without a bar."""
+        table = critical_table()
+        table.loc[table["T"] == 200, ["ci_low", "ci_high"]] = np.nan
+        spec = critical_sample_size.chart(table, fits_table(), rates_table()).to_dict()
+        closed, both = marks(spec, "rule")
+        assert rows(spec, closed)["T"].tolist() == [400]
+        assert rows(spec, both)["T"].tolist() == [200]
+        assert (both["encoding"]["y"], both["encoding"]["y2"]) == ({"value": 0}, {"value": "height"})
+
     def test_the_papers_own_definition_is_small_and_open(self, critical_spec):
         encoding = marks(critical_spec, "point")[0]["encoding"]
         fitted, smallest = "transformer, fitted with interval", "transformer, smallest n reaching the share"
@@ -271,9 +281,13 @@ class TestLearners:
             ]
         assert rows(spec, marks(spec, "rule")[0])[["low", "high"]].to_numpy()[0].tolist() == [46, 54]
 
-    def test_an_interval_that_the_grid_leaves_open_ends_at_its_edge(self):
-        spec = learners_chart({"ci_low": np.nan, "ci_high": np.nan})
-        assert rows(spec, marks(spec, "rule")[0])[["low", "high"]].to_numpy().tolist() == [[20, 80], [20, 80]]
+    def test_an_interval_that_the_grid_leaves_open_reaches_the_edge_of_the_panel(self):
+        """Its end is not that of the grid, which would be one that the runs had found."""
+        spec = learners_chart({"ci_high": np.nan})
+        closed, above = marks(spec, "rule")
+        assert rows(spec, closed).empty
+        assert rows(spec, above)[["T", "low"]].to_numpy().tolist() == [[200, 46], [400, 61]]
+        assert above["encoding"]["y2"] == {"value": 0}
 
     def test_censored_sizes_are_open_triangles_at_the_edge(self):
         spec = learners_chart({})
@@ -378,8 +392,11 @@ class TestStyle:
         assert style.learner_colours(["lstm", "mine"])["lstm"] == style.learner_colours(["lstm"])["lstm"]
         colours = style.learner_colours([*style.LEARNERS, "a", "b", "c"])
         assert len({*colours.values(), style.PAPER}) == len(style.LEARNERS) + 4
-        with pytest.raises(ValueError, match="no colour left"):
-            style.learner_colours("abcd")
+
+    def test_however_many_own_models_there_are_all_have_a_colour(self):
+        colours = style.learner_colours("abcdefgh")
+        assert list(colours) == list("abcdefgh")
+        assert set(colours.values()) == set(style.SPARE_COLOURS)
 
     def test_task_label(self):
         assert style.task_label("and", 3) == "3-way AND"

@@ -8,6 +8,7 @@ is a size beyond its grid of n. Pick a learner below to bring it out.
 """
 
 from collections.abc import Sequence
+from itertools import cycle
 
 import altair as alt
 import numpy as np
@@ -17,7 +18,7 @@ from pipeline.figures import sizes, style
 from pipeline.statistics.information import information_floor
 
 FLOOR = "#777777"
-# Shapes of the learners that LEARNERS names, and of up to three others; the triangles mean censored.
+# Shapes of the learners that LEARNERS names, and of others; the triangles mean censored.
 SHAPES = {
     "transformer": "circle",
     "mlp": "square",
@@ -26,7 +27,7 @@ SHAPES = {
     "decision_tree": "M-.5,-1L.5,-1L1,0L.5,1L-.5,1L-1,0Z",  # hexagon
     "consistent": "M0,-1L.3,-.3L1,0L.3,.3L0,1L-.3,.3L-1,0L-.3,-.3Z",  # star of four rays
 }
-SPARE_SHAPES = ("triangle-left", "triangle-right", "wedge")
+SPARE_SHAPES = ("triangle-left", "triangle-right", "wedge", "arrow")
 
 _TITLE = "Critical sample size of each learner"
 _NOTE = "Open triangles at the edge of the grid of n: the size lies beyond it. Bars: intervals."
@@ -87,8 +88,8 @@ def _points(critical: pd.DataFrame, rates: pd.DataFrame) -> pd.DataFrame:
     return table.assign(
         learner=table["model"].map(style.learner_label),
         n=table["n_critical"].where(known, table["edge"]),
-        low=table["ci_low"].fillna(table["lowest"]).where(known),
-        high=table["ci_high"].fillna(table["highest"]).where(known),
+        low=table["ci_low"],
+        high=table["ci_high"],
     )[[*_PANEL, "model", "learner", "T", "n", "low", "high", "censored_side"]]
 
 
@@ -97,7 +98,7 @@ def _looks(models: Sequence[str]) -> dict[type, alt.SchemaBase]:
     colours = style.learner_colours(models)
     known = [model for model in style.LEARNERS if model in colours]
     others = [model for model in colours if model not in style.LEARNERS]
-    shapes = SHAPES | dict(zip(others, SPARE_SHAPES, strict=False))
+    shapes = SHAPES | dict(zip(others, cycle(SPARE_SHAPES), strict=False))
     colour, shape = ([look[model] for model in known + others] for look in (colours, shapes))
     names = [style.learner_label(model) for model in known + others]
     return style.looks("learner", names, {alt.Stroke: colour, alt.Fill: colour, alt.Shape: shape})
@@ -122,7 +123,7 @@ def _panel(points: pd.DataFrame, k: int, looks: dict[type, alt.SchemaBase], y: a
     known, stroke = points[points["censored_side"] == ""], looks[alt.Stroke]
     tooltip = ["learner:N", "T:Q", *(alt.Tooltip(f"{field}:Q", format=".1f") for field in ("n", "low", "high"))]
     line = alt.Chart(known).mark_line(strokeWidth=1).encode(x, y, stroke)
-    bar = alt.Chart(known).mark_rule(strokeWidth=2).encode(x, alt.Y("low:Q"), alt.Y2("high"), stroke)
+    bars = [bar.encode(x, stroke) for bar in sizes.bars(known, y)]
     mark = alt.Chart(known).mark_point(size=80).encode(x, y, *looks.values(), tooltip=tooltip)
     triangles = [
         alt.Chart(points[points["censored_side"] == side])
@@ -131,7 +132,7 @@ def _panel(points: pd.DataFrame, k: int, looks: dict[type, alt.SchemaBase], y: a
         for side, shape in sizes.TRIANGLES.items()
     ]
     picked = alt.condition("learner == null || datum.learner == learner", alt.value(1), alt.value(style.FADED))
-    own = (layer.encode(opacity=picked) for layer in (line, bar, mark, *triangles))
+    own = (layer.encode(opacity=picked) for layer in (line, *bars, mark, *triangles))
     return alt.layer(*_floor(points["T"], k, x, y), *own)
 
 

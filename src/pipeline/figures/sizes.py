@@ -121,7 +121,7 @@ def layers(points: pd.DataFrame, x: alt.X, y: alt.Y, looks: Looks, shift: float 
     """The intervals and, on top, the marks of some points; an end that is open reaches the edge of the panel.
 
     Args:
-        points: the column of ``x``, n, low, high, and what ``looks`` encode.
+        points: the column of ``x``, mark, n, low, high, and what ``looks`` encode.
         x: the x axis.
         y: the y axis, of any field.
         looks: encodings of the marks; the intervals take their stroke.
@@ -130,18 +130,30 @@ def layers(points: pd.DataFrame, x: alt.X, y: alt.Y, looks: Looks, shift: float 
     mark = alt.Chart(points).mark_point(strokeWidth=2, opacity=1, xOffset=shift)
     numbers = (alt.Tooltip(f"{field}:Q", format=".1f") for field in ("n", "low", "high"))
     tooltip = ["series:N", x["shorthand"], *numbers]
-    bars = [bar.encode(x, looks[alt.Stroke]) for bar in _bars(points, y, shift)]
-    return [*bars, mark.encode(x, along(y, "n"), *looks.values(), tooltip=tooltip)]
+    known = (points["mark"] == FITTED) | points[["low", "high"]].notna().any(
+        axis=1
+    )  # the paper has points without bars
+    intervals = [bar.encode(x, looks[alt.Stroke]) for bar in bars(points[known], y, shift)]
+    return [*intervals, mark.encode(x, along(y, "n"), *looks.values(), tooltip=tooltip)]
 
 
-def _bars(points: pd.DataFrame, y: alt.Y, shift: float) -> Iterator[alt.Chart]:
-    """The intervals, and if there are any, those that are open above and those that are open below."""
+def bars(points: pd.DataFrame, y: alt.Y, shift: float = 0) -> Iterator[alt.Chart]:
+    """The intervals of sizes, and if there are any, those that are open above, below and at both ends.
+
+    Args:
+        points: low and high, null where an end is open; of sizes that have an interval.
+        y: the y axis.
+        shift: pixels to the right.
+    """
     low, high = points["low"].notna(), points["high"].notna()
+    top, bottom = alt.Y2Value(0), alt.Y2Value("height")
     yield _rule(points[low & high], shift).encode(along(y, "low"), alt.Y2("high"))
     if (low & ~high).any():
-        yield _rule(points[low & ~high], shift).encode(along(y, "low"), y2=alt.Y2Value(0))
+        yield _rule(points[low & ~high], shift).encode(along(y, "low"), y2=top)
     if (high & ~low).any():
-        yield _rule(points[high & ~low], shift).encode(along(y, "high"), y2=alt.Y2Value("height"))
+        yield _rule(points[high & ~low], shift).encode(along(y, "high"), y2=bottom)
+    if (~low & ~high).any():
+        yield _rule(points[~low & ~high], shift).encode(y=alt.YValue(0), y2=bottom)
 
 
 def _rule(points: pd.DataFrame, shift: float) -> alt.Chart:

@@ -4,6 +4,7 @@ import argparse
 import json
 import re
 from collections.abc import Iterable, Sequence
+from itertools import cycle
 from pathlib import Path
 
 import altair as alt
@@ -36,7 +37,7 @@ LEARNER_NAMES = {
     "decision_tree": "Decision tree",
     "consistent": "Consistent learner",
 }
-SPARE_COLOURS = ("#882255", "#999933", "#332288")  # of Paul Tol's muted palette
+SPARE_COLOURS = ("#882255", "#999933", "#332288", "#44AA99", "#AA4499", "#DDCC77")  # of Paul Tol's muted palette
 # How a run ended: shape, whether filled, and dashes. Beside the learner's colour, which says nothing of it.
 SUCCEEDED, FAILED = "succeeded", "failed"
 OUTCOMES = {SUCCEEDED: ("circle", True, [1, 0]), FAILED: ("triangle-up", False, [5, 4])}
@@ -80,14 +81,10 @@ def theme() -> alt.theme.ThemeConfig:
 def learner_colours(models: Iterable[str]) -> dict[str, str]:
     """A colour for each model: its own if ``LEARNERS`` names it, otherwise a spare one in the order of the names.
 
-    Raises:
-        ValueError: more unknown models than spare colours.
+    Of more unknown models than there are spare colours, some share one.
     """
     models = set(models)
-    unknown = sorted(models - LEARNERS.keys())
-    if len(unknown) > len(SPARE_COLOURS):
-        raise ValueError(f"no colour left for the models {unknown[len(SPARE_COLOURS) :]}: add them to LEARNERS")
-    colours = LEARNERS | dict(zip(unknown, SPARE_COLOURS, strict=False))
+    colours = LEARNERS | dict(zip(sorted(models - LEARNERS.keys()), cycle(SPARE_COLOURS), strict=False))
     return {model: colours[model] for model in sorted(models)}
 
 
