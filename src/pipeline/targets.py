@@ -288,12 +288,17 @@ def theory_cells(config: Config, part: str, pattern: str) -> list[str]:
         part: ``heads`` or ``basin``.
         pattern: a path with the wildcards of a block of training sets, or of a holdout.
     """
+    return [pattern.format(**address) for address in theory_addresses(config, part)]
+
+
+def theory_addresses(config: Config, part: str) -> list[dict[str, str]]:
+    """Of each of these cells, the wildcards of its training sets."""
     one = getattr(config.theory, part, None)
     if not one:
         return []
     lengths, sizes = ((value,) if isinstance(value, int) else value for value in (one.T, one.n))
-    values = {"data": one.data, "function": one.function, "k": one.k, "seeds": f"0-{one.seeds - 1}"}
-    return [pattern.format(**values, T=T, n=n) for T in lengths for n in sizes]
+    values = {"data": one.data, "function": one.function, "k": str(one.k), "seeds": f"0-{one.seeds - 1}"}
+    return [{**values, "T": str(T), "n": str(n)} for T in lengths for n in sizes]
 
 
 def theory_functions(config: Config, part: str) -> tuple[str, ...]:
