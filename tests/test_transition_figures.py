@@ -71,6 +71,16 @@ def test_axes_are_logarithmic_and_hold_all_runs(spec):
     assert y["scale"]["domain"][1] > LIMIT
 
 
+@pytest.mark.parametrize(("share", "lowest"), [(0.8, 0.8 / 1.15), (0.1, 0.5)])
+def test_the_axis_of_steps_holds_a_law_below_all_runs_unless_it_is_far_below(share, lowest):
+    runs = runs_table()
+    first = runs["success_step"].min()
+    fits = transition_fits(runs, 0.95).assign(exponent=0.0, constant=share * first)
+    spec = transitions.chart(runs, medians(runs, 0.95), fits).to_dict()
+    domain = units(spec, "point")[0]["encoding"]["y"]["scale"]["domain"]
+    assert domain[0] == pytest.approx(min(lowest * first, domain[1] / 10))
+
+
 def test_medians_have_the_intervals_of_the_table_and_an_open_end_reaches_the_edge():
     runs = runs_table(1.2)
     table = medians(runs, 0.95)
