@@ -358,6 +358,19 @@ class TestLearningCurves:
         columns = ["n = 20: 1 of 3 end at 100 %", "n = 40: 1 of 3 end at 100 %", "n = 60: 1 of 3 end at 100 %"]
         assert block["vconcat"][0]["facet"]["column"]["sort"] == columns
 
+    def test_of_many_sizes_some_are_shown_with_room_for_their_headings(self):
+        table = pd.concat([curves_table().query("n == 20").assign(n=n) for n in range(10, 130, 10)])
+        block = learning_curves.chart(table).to_dict()["vconcat"][0]
+        loss = block["vconcat"][0]
+        assert [label.split(":")[0] for label in loss["facet"]["column"]["sort"]] == [
+            "n = 10",
+            "n = 50",
+            "n = 80",
+            "n = 120",
+        ]
+        assert loss["spec"]["width"] >= 200
+        assert block["title"]["subtitle"] == "4 of 12 sample sizes"
+
     def test_zero_loss_is_drawn_at_the_floor(self, curves_spec):
         lines = rows(curves_spec, curves_spec["vconcat"][0]["vconcat"][0])
         assert lines["train_loss"].min() == curves.LOSS_FLOOR

@@ -16,7 +16,8 @@ from pipeline.figures.curves import LOSS_FLOOR, line_looks, runs_and_median
 from pipeline.figures.style import SERIES
 
 RUNS_SHOWN = 20
-ROW_HEIGHT = 220
+SIZES_SHOWN = 4
+ROW_HEIGHT, COLUMN_WIDTH = 220, 200  # the latter at least, for a column's heading
 
 _CELL = [*SERIES, "T"]
 _VALUES = ["train_loss", "holdout_accuracy"]
@@ -25,9 +26,9 @@ _VALUES = ["train_loss", "holdout_accuracy"]
 def chart(curves: pd.DataFrame) -> alt.VConcatChart:
     """Draws loss (above) and accuracy (below) against the step: a block for each experiment, function, model, k and T.
 
-    A block has a column for each sample size, headed by the share of its runs that end at 100 % holdout accuracy. Up
-    to ``RUNS_SHOWN`` runs of each are thin lines, and the median of all its runs is bold. Losses below ``LOSS_FLOOR``
-    are drawn there.
+    A block has a column for each sample size, of many for ``SIZES_SHOWN`` from the smallest to the largest, headed by
+    the share of its runs that end at 100 % holdout accuracy. Up to ``RUNS_SHOWN`` runs of each are thin lines, and the
+    median of all its runs is bold. Losses below ``LOSS_FLOOR`` are drawn there.
 
     Args:
         curves: experiment, function, model, k, T, n, seed, step, train_loss and holdout_accuracy.
@@ -44,7 +45,10 @@ def chart(curves: pd.DataFrame) -> alt.VConcatChart:
         experiment, function, model, k, T = cell
         name = f"Learning curves, {style.task_label(function, k)}, T = {T}, {model}"
         title = name if len(groups) == 1 else f"{name}, {experiment}"
-        blocks.append(_block(own, looks).properties(title=title))
+        shown = style.evenly(own["n"], SIZES_SHOWN)
+        if len(shown) < (count := own["n"].nunique()):
+            title = alt.Title(title, subtitle=f"{len(shown)} of {count} sample sizes")
+        blocks.append(_block(own[own["n"].isin(shown)], looks).properties(title=title))
     return alt.vconcat(*blocks)
 
 
@@ -54,7 +58,7 @@ def _block(curves: pd.DataFrame, looks: dict[type, alt.SchemaBase]) -> alt.VConc
     lines = pd.concat([runs_and_median(own, _VALUES, RUNS_SHOWN).assign(size=label) for label, own in sizes.items()])
     column = alt.Column("size:N", title=None, sort=list(sizes))
     tooltip = ["curve:N", "seed:Q", "step:Q", *(alt.Tooltip(f"{value}:Q", format=".3g") for value in _VALUES)]
-    line = alt.Chart(lines, width=style.WIDTH // len(sizes), height=ROW_HEIGHT).mark_line()
+    line = alt.Chart(lines, width=max(style.WIDTH // len(sizes), COLUMN_WIDTH), height=ROW_HEIGHT).mark_line()
     line = line.encode(*looks.values(), detail="seed:N", tooltip=tooltip)
     powers = alt.Axis(values=[10.0**exponent for exponent in range(-6, 7)], format=".0e")
     loss = line.encode(
