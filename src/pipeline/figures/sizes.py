@@ -130,9 +130,8 @@ def layers(points: pd.DataFrame, x: alt.X, y: alt.Y, looks: Looks, shift: float 
     mark = alt.Chart(points).mark_point(strokeWidth=2, opacity=1, xOffset=shift)
     numbers = (alt.Tooltip(f"{field}:Q", format=".1f") for field in ("n", "low", "high"))
     tooltip = ["series:N", x["shorthand"], *numbers]
-    known = (points["mark"] == FITTED) | points[["low", "high"]].notna().any(
-        axis=1
-    )  # the paper has points without bars
+    # The paper has points without bars.
+    known = (points["mark"] == FITTED) | points[["low", "high"]].notna().any(axis=1)
     intervals = [bar.encode(x, looks[alt.Stroke]) for bar in bars(points[known], y, shift)]
     return [*intervals, mark.encode(x, along(y, "n"), *looks.values(), tooltip=tooltip)]
 
