@@ -204,6 +204,18 @@ def training_command(folder: Path, T: int, n: int, dataset: Path | None = None) 
     return [sys.executable, "-m", "pipeline.jobs", "train", *words]
 
 
+def test_a_training_job_finds_all_modules_in_its_fork(tmp_path):
+    """Numpy imports its random numbers where they are first used, and loses a Ctrl-C that comes while it does."""
+    script = f"""import sys
+from pipeline.jobs import train
+there = set(sys.modules)
+sys.argv = {training_command(tmp_path, 9, 5)[3:]!r}
+train.main()
+print(sorted(sys.modules.keys() - there))"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (run.returncode, run.stdout) == (0, "[]\n"), run.stderr
+
+
 def test_jobs_that_wait_for_the_gpu_are_trained_as_one_stack(queueing, tmp_path):
     """Those of a curve, that is; and of a process that has ended nothing is trained."""
     process, environment = queueing

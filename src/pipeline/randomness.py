@@ -9,6 +9,7 @@ NumPy keeps those stable across releases, while its distributions may change.
 import hashlib
 
 import numpy as np
+from numpy.random import Philox, SeedSequence
 
 PIECE = 2**22  # bits drawn at once, so that the words take little memory beside them; even: two bits a word
 
@@ -24,7 +25,7 @@ class Stream:
     def __init__(self, purpose: str, **address: str | int) -> None:
         name = "/".join([purpose, *(f"{key}={value}" for key, value in sorted(address.items()))])
         entropy = int.from_bytes(hashlib.sha256(name.encode()).digest(), "little")
-        self._philox = np.random.Philox(np.random.SeedSequence(entropy))
+        self._philox = Philox(SeedSequence(entropy))
 
     def _words(self, count: int) -> np.ndarray:
         """``count`` raw words, uint64."""
