@@ -40,21 +40,22 @@ def test_pace_counts_a_file_by_its_cost():
 def test_what_is_done_what_failed_and_what_is_damaged(tmp_path):
     made = config()
     costs, run = job_costs(made), Run(tmp_path)
-    first, second, third, fourth = costs
+    first, second, third, _ = costs
     write(tmp_path, first, ["succeeded", "failed"], T=10)
     write(tmp_path, third, ["succeeded", "diverged"], T=20)
     (tmp_path / second).write_bytes(b"torn")
     run.look(costs)
     text = "\n".join(report(made, run, costs, 0))
-    assert text.splitlines()[0].endswith("3 of 4 files, runs: 2 succeeded, 1 failed, 1 diverged")
+    assert text.splitlines()[0].endswith("2 of 4 files, runs: 2 succeeded, 1 failed, 1 diverged")
     assert "2 of 4 files, runs: 2 succeeded, 1 failed, 1 diverged" in text
     assert f"damaged: {second}; delete it and run snakemake again" in text
     rates = rates_so_far(made.enabled, run, 0.95)
     assert rates[["T", "trials", "successes"]].to_numpy().tolist() == [[10, 2, 1], [20, 2, 1]]
     (tmp_path / first).unlink()
+    write(tmp_path, second, ["failed"], T=10)
     run.look(costs)
-    assert run.rows.keys() == {third}
-    assert fourth not in run.finished
+    assert run.finished.keys() == run.rows.keys() == {second, third}
+    assert not run.damaged
 
 
 def test_the_figure_is_drawn_from_what_is_there(tmp_path):

@@ -37,32 +37,30 @@ _NO_FITS = pd.DataFrame(columns=["experiment", "function", "model", "k", "law", 
 
 @dataclass
 class Run:
-    """What is known of a run of the workflow: each finished file's time and rows, and the files that are damaged."""
+    """What is known of a run of the workflow: each finished file's time and rows, and each damaged file's time."""
 
     folder: Path
     finished: dict[str, float] = field(default_factory=dict)
     rows: dict[str, pd.DataFrame] = field(default_factory=dict)
-    damaged: set[str] = field(default_factory=set)
+    damaged: dict[str, float] = field(default_factory=dict)
 
     def look(self, costs: Mapping[str, float]) -> None:
         """Reads the files that came or changed since the last look."""
         for name in costs:
             path = self.folder / name
-            if not path.exists():
-                for known in (self.finished, self.rows):
+            changed = path.stat().st_mtime if path.exists() else None
+            if changed != self.finished.get(name, self.damaged.get(name)):
+                for known in (self.finished, self.rows, self.damaged):
                     known.pop(name, None)
-                self.damaged.discard(name)
-            elif self.finished.get(name) != (changed := path.stat().st_mtime):
-                self.finished[name] = changed
-                self._read(name, path)
+                if changed is not None:
+                    self._read(name, path, changed)
 
-    def _read(self, name: str, path: Path) -> None:
-        self.damaged.discard(name)
+    def _read(self, name: str, path: Path, changed: float) -> None:
         try:
             self.rows[name] = read_table(path, _COLUMNS).to_pandas()
+            self.finished[name] = changed
         except TornFileError:
-            self.rows.pop(name, None)
-            self.damaged.add(name)
+            self.damaged[name] = changed
 
 
 def job_costs(config: Config) -> dict[str, float]:
