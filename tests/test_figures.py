@@ -104,12 +104,20 @@ class TestCriticalSampleSize:
         table.loc[table["T"] == 200, "ci_low"] = np.nan
         table.loc[table["T"] == 400, "ci_high"] = np.nan
         spec = critical_sample_size.chart(table, fits_table(), rates_table()).to_dict()
-        closed, above, below = marks(spec, "rule")
-        assert rows(spec, closed).empty
+        below, above = marks(spec, "rule")
         assert rows(spec, above)[["T", "low"]].to_numpy().tolist() == [[400, 61]]
         assert (above["encoding"]["y"]["field"], above["encoding"]["y2"]) == ("low", {"value": 0})
         assert rows(spec, below)[["T", "high"]].to_numpy().tolist() == [[200, 54]]
         assert (below["encoding"]["y"]["field"], below["encoding"]["y2"]) == ("high", {"value": "height"})
+
+    def test_an_interval_that_is_open_at_both_ends_crosses_the_panel(self):
+        table = critical_table()
+        table.loc[table["T"] == 200, ["ci_low", "ci_high"]] = np.nan
+        spec = critical_sample_size.chart(table, fits_table(), rates_table()).to_dict()
+        both, closed = marks(spec, "rule")
+        assert rows(spec, both)[["T", "n"]].to_numpy().tolist() == [[200, 50]]
+        assert (both["encoding"]["y"], both["encoding"]["y2"]) == ({"value": "height"}, {"value": 0})
+        assert rows(spec, closed)["T"].tolist() == [400]
 
     def test_the_papers_own_definition_is_small_and_open(self, critical_spec):
         encoding = marks(critical_spec, "point")[0]["encoding"]
@@ -165,7 +173,7 @@ class TestCriticalSampleSize:
         chart = critical_sample_size.chart(critical, fits, rates_table())
         style.save(chart, tmp_path, "few")
         assert chart.to_dict()["title"]["subtitle"] == ["transformer: too few points for a fit"]
-        assert chart.to_dict()["layer"][2]["encoding"]["x"]["axis"]["values"] == lengths
+        assert chart.to_dict()["layer"][-1]["encoding"]["x"]["axis"]["values"] == lengths
 
     def test_refuses_nothing_and_a_censored_length_without_rates(self):
         with pytest.raises(ValueError, match="no critical sample size"):
@@ -271,9 +279,14 @@ class TestLearners:
             ]
         assert rows(spec, marks(spec, "rule")[0])[["low", "high"]].to_numpy()[0].tolist() == [46, 54]
 
-    def test_an_interval_that_the_grid_leaves_open_ends_at_its_edge(self):
+    def test_an_interval_that_the_grid_leaves_open_reaches_the_edge_of_the_panel(self):
+        [bar] = marks(learners_chart({"ci_low": np.nan}), "rule")
+        assert (bar["encoding"]["y"]["field"], bar["encoding"]["y2"]) == ("high", {"value": "height"})
         spec = learners_chart({"ci_low": np.nan, "ci_high": np.nan})
-        assert rows(spec, marks(spec, "rule")[0])[["low", "high"]].to_numpy().tolist() == [[20, 80], [20, 80]]
+        [bar] = marks(spec, "rule")
+        assert (bar["encoding"]["y"], bar["encoding"]["y2"]) == ({"value": "height"}, {"value": 0})
+        assert rows(spec, bar)["T"].tolist() == [200, 400]
+        assert rows(spec, bar)[["low", "high"]].isna().all(axis=None)  # what paper_ready exports has no end either
 
     def test_censored_sizes_are_open_triangles_at_the_edge(self):
         spec = learners_chart({})

@@ -4,7 +4,8 @@ Question: What would other learners need to learn the same functions from the sa
 
 Critical sample size against context length on log axes, a panel for each function and sparsity, a series for each
 learner. The dashed line is the information floor, below which no learner can identify the support. An open triangle
-is a size beyond its grid of n. Pick a learner below to bring it out.
+is a size beyond its grid of n, a bar to the panel's edge an interval that is open. Pick a learner below to bring it
+out.
 """
 
 from collections.abc import Sequence
@@ -29,7 +30,7 @@ SHAPES = {
 SPARE_SHAPES = ("triangle-left", "triangle-right", "wedge")
 
 _TITLE = "Critical sample size of each learner"
-_NOTE = "Open triangles at the edge of the grid of n: the size lies beyond it. Bars: intervals."
+_NOTE = "Open triangles at the edge of the grid of n: the size lies beyond it. Bars: intervals, open ones to the edge."
 _PANEL = ["function", "k"]
 _SMALL = {"width": 380, "height": 300}  # of a panel that is not alone
 _SPREAD = 0.04  # of the axis's width, between triangles that would hide each other
@@ -38,7 +39,7 @@ _SPREAD = 0.04  # of the axis's width, between triangles that would hide each ot
 def chart(critical: pd.DataFrame, rates: pd.DataFrame) -> alt.LayerChart | alt.ConcatChart:
     """Draws n_critical against T, both on log axes, a series for each model, above the information floor.
 
-    A model's sizes are joined by a thin line, and an interval that its grid of n leaves open ends at the grid's edge.
+    A model's sizes are joined by a thin line, and an interval that its grid of n leaves open reaches the panel's edge.
     Triangles of several models at one place stand side by side around their T. The panels have the same axis of n. The
     parameter ``learner`` is the one that a reader picks.
 
@@ -87,8 +88,8 @@ def _points(critical: pd.DataFrame, rates: pd.DataFrame) -> pd.DataFrame:
     return table.assign(
         learner=table["model"].map(style.learner_label),
         n=table["n_critical"].where(known, table["edge"]),
-        low=table["ci_low"].fillna(table["lowest"]).where(known),
-        high=table["ci_high"].fillna(table["highest"]).where(known),
+        low=table["ci_low"].where(known),
+        high=table["ci_high"].where(known),
     )[[*_PANEL, "model", "learner", "T", "n", "low", "high", "censored_side"]]
 
 
@@ -106,7 +107,8 @@ def _looks(models: Sequence[str]) -> dict[type, alt.SchemaBase]:
 def _y(points: pd.DataFrame) -> alt.Y:
     """The axis of n that all panels share."""
     floors = [information_floor(one.T, one.k) for one in points[["T", "k"]].itertuples()]
-    low, high = min(points["n"].min(), *floors) / 1.8, max(points["n"].max(), points["high"].max()) * 1.2
+    ends = points[["n", "low", "high"]]
+    low, high = min(ends.min(axis=None), *floors) / 1.8, ends.max(axis=None) * 1.2
     scale = alt.Scale(type="log", nice=False, domain=[low, high])
     axis = alt.Axis(values=sizes.ladder(low, high, (1, 2, 5)), format="d")
     return alt.Y("n:Q", title="Critical sample size n (log scale)", scale=scale, axis=axis)
@@ -122,7 +124,7 @@ def _panel(points: pd.DataFrame, k: int, looks: dict[type, alt.SchemaBase], y: a
     known, stroke = points[points["censored_side"] == ""], looks[alt.Stroke]
     tooltip = ["learner:N", "T:Q", *(alt.Tooltip(f"{field}:Q", format=".1f") for field in ("n", "low", "high"))]
     line = alt.Chart(known).mark_line(strokeWidth=1).encode(x, y, stroke)
-    bar = alt.Chart(known).mark_rule(strokeWidth=2).encode(x, alt.Y("low:Q"), alt.Y2("high"), stroke)
+    bars = [bar.encode(x, stroke) for bar in sizes.intervals(known, y, strokeWidth=2)]
     mark = alt.Chart(known).mark_point(size=80).encode(x, y, *looks.values(), tooltip=tooltip)
     triangles = [
         alt.Chart(points[points["censored_side"] == side])
@@ -131,7 +133,7 @@ def _panel(points: pd.DataFrame, k: int, looks: dict[type, alt.SchemaBase], y: a
         for side, shape in sizes.TRIANGLES.items()
     ]
     picked = alt.condition("learner == null || datum.learner == learner", alt.value(1), alt.value(style.FADED))
-    own = (layer.encode(opacity=picked) for layer in (line, bar, mark, *triangles))
+    own = (layer.encode(opacity=picked) for layer in (line, *bars, mark, *triangles))
     return alt.layer(*_floor(points["T"], k, x, y), *own)
 
 

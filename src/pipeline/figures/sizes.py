@@ -1,6 +1,6 @@
 """Critical sample sizes as marks, intervals and fitted laws, for the figures that show them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import altair as alt
 import numpy as np
@@ -19,6 +19,7 @@ MARKS = {
     BELOW_GRID: (TRIANGLES[BELOW], 170, False),
     ABOVE_GRID: (TRIANGLES[ABOVE], 170, False),
 }
+WITHOUT_INTERVAL = (SMALLEST, BELOW_GRID, ABOVE_GRID)
 TITLE = "Critical sample size n (samples)"
 
 Looks = Mapping[type, alt.SchemaBase]
@@ -130,22 +131,30 @@ def layers(points: pd.DataFrame, x: alt.X, y: alt.Y, looks: Looks, shift: float 
     mark = alt.Chart(points).mark_point(strokeWidth=2, opacity=1, xOffset=shift)
     numbers = (alt.Tooltip(f"{field}:Q", format=".1f") for field in ("n", "low", "high"))
     tooltip = ["series:N", x["shorthand"], *numbers]
-    bars = [bar.encode(x, looks[alt.Stroke]) for bar in _bars(points, y, shift)]
+    estimated = points[~points["mark"].isin(WITHOUT_INTERVAL)]
+    bars = [bar.encode(x, looks[alt.Stroke]) for bar in intervals(estimated, y, strokeWidth=2, xOffset=shift)]
     return [*bars, mark.encode(x, along(y, "n"), *looks.values(), tooltip=tooltip)]
 
 
-def _bars(points: pd.DataFrame, y: alt.Y, shift: float) -> Iterator[alt.Chart]:
-    """The intervals, and if there are any, those that are open above and those that are open below."""
-    low, high = points["low"].notna(), points["high"].notna()
-    yield _rule(points[low & high], shift).encode(along(y, "low"), alt.Y2("high"))
-    if (low & ~high).any():
-        yield _rule(points[low & ~high], shift).encode(along(y, "low"), y2=alt.Y2Value(0))
-    if (high & ~low).any():
-        yield _rule(points[high & ~low], shift).encode(along(y, "high"), y2=alt.Y2Value("height"))
+def intervals(points: pd.DataFrame, y: alt.Y, **look: float) -> list[alt.Chart]:
+    """Bars from ``low`` to ``high``, whose layers have no x yet; an end that is null is open.
 
+    A bar reaches the panel's edge at an open end, and so through the whole panel if both are open: the estimate without
+    any bound must not look exact.
 
-def _rule(points: pd.DataFrame, shift: float) -> alt.Chart:
-    return alt.Chart(points).mark_rule(strokeWidth=2, xOffset=shift)
+    Args:
+        points: low and high, of estimates only.
+        y: the y axis, of any field.
+        look: properties of the bars.
+    """
+    ends = {  # whether low and high are known
+        (True, True): (along(y, "low"), alt.Y2("high")),
+        (True, False): (along(y, "low"), alt.Y2Value(0)),
+        (False, True): (along(y, "high"), alt.Y2Value("height")),
+        (False, False): (alt.YValue("height"), alt.Y2Value(0)),
+    }
+    groups = points.groupby([points["low"].notna(), points["high"].notna()])
+    return [alt.Chart(own).mark_rule(**look).encode(*ends[known]) for known, own in groups]
 
 
 def along(y: alt.Y, field: str) -> alt.Y:
