@@ -321,6 +321,13 @@ class TestLearners:
         assert len(set(colours.values())) == len(set(shapes.values())) == 7
         assert encoding["fill"]["scale"] == encoding["stroke"]["scale"]
 
+    def test_many_models_of_other_names_are_drawn(self):
+        names = [f"mine_{number}" for number in range(12)]
+        encoding = marks(learners_chart(*({"model": model} for model in names)), "point")[0]["encoding"]
+        colours, shapes = look(encoding["stroke"]), look(encoding["shape"])
+        assert set(colours.values()) == set(style.SPARE_COLOURS)
+        assert set(shapes.values()) == set(learners.SPARE_SHAPES)
+
     def test_a_panel_for_each_function_and_k_with_one_axis_of_n(self):
         spec = learners_chart({"function": "majority", "n_critical": 700.0}, {"k": 4}, {})
         assert [panel["title"]["text"] for panel in spec["concat"]] == ["3-way AND", "4-way AND", "3-way majority"]
@@ -391,8 +398,21 @@ class TestStyle:
         assert style.learner_colours(["lstm", "mine"])["lstm"] == style.learner_colours(["lstm"])["lstm"]
         colours = style.learner_colours([*style.LEARNERS, "a", "b", "c"])
         assert len({*colours.values(), style.PAPER}) == len(style.LEARNERS) + 4
-        with pytest.raises(ValueError, match="no colour left"):
-            style.learner_colours("abcd")
+
+    def test_any_number_of_models_have_colours_that_recur_as_late_as_possible(self):
+        names = [f"mine_{number}" for number in range(2 * len(style.SPARE_COLOURS))]
+        few, many = (style.learner_colours(names[:count]) for count in (len(style.SPARE_COLOURS), len(names)))
+        assert sorted(few.values()) == sorted(style.SPARE_COLOURS)
+        assert sorted(many.values()) == sorted(2 * style.SPARE_COLOURS)
+
+    def test_a_model_of_another_name_has_the_same_colour_in_all_figures(self):
+        alone = {name: style.learner_colours([name])[name] for name in ("wide", "deep", "slow", "mine")}
+        assert len(set(alone.values())) > 1
+        assert style.learner_colours(["wide", "lstm"])["wide"] == alone["wide"]
+        first, *others = alone.items()
+        for name, colour in others:
+            if colour != first[1]:
+                assert style.learner_colours([first[0], name])[name] == colour
 
     def test_task_label(self):
         assert style.task_label("and", 3) == "3-way AND"

@@ -18,7 +18,7 @@ from pipeline.figures import sizes, style
 from pipeline.statistics.information import information_floor
 
 FLOOR = "#777777"
-# Shapes of the learners that LEARNERS names, and of up to three others; the triangles mean censored.
+# Shapes of the learners that LEARNERS names, and of others; triangles that point up or down mean censored.
 SHAPES = {
     "transformer": "circle",
     "mlp": "square",
@@ -27,7 +27,13 @@ SHAPES = {
     "decision_tree": "M-.5,-1L.5,-1L1,0L.5,1L-.5,1L-1,0Z",  # hexagon
     "consistent": "M0,-1L.3,-.3L1,0L.3,.3L0,1L-.3,.3L-1,0L-.3,-.3Z",  # star of four rays
 }
-SPARE_SHAPES = ("triangle-left", "triangle-right", "wedge")
+SPARE_SHAPES = (
+    "triangle-left",
+    "triangle-right",
+    "M-1,-1L1,-1L-1,1L1,1Z",  # hourglass
+    "M-1,-.6L-.6,-1L0,-.4L.6,-1L1,-.6L.4,0L1,.6L.6,1L0,.4L-.6,1L-1,.6L-.4,0Z",  # x
+    "M0,-1L.95,-.31L.59,.81L-.59,.81L-.95,-.31Z",  # pentagon
+)
 
 _TITLE = "Critical sample size of each learner"
 _NOTE = "Open triangles at the edge of the grid of n: the size lies beyond it. Bars: intervals, open ones to the edge."
@@ -98,7 +104,7 @@ def _looks(models: Sequence[str]) -> dict[type, alt.SchemaBase]:
     colours = style.learner_colours(models)
     known = [model for model in style.LEARNERS if model in colours]
     others = [model for model in colours if model not in style.LEARNERS]
-    shapes = SHAPES | dict(zip(others, SPARE_SHAPES, strict=False))
+    shapes = SHAPES | style.dealt(others, SPARE_SHAPES)
     colour, shape = ([look[model] for model in known + others] for look in (colours, shapes))
     names = [style.learner_label(model) for model in known + others]
     return style.looks("learner", names, {alt.Stroke: colour, alt.Fill: colour, alt.Shape: shape})

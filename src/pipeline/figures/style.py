@@ -3,6 +3,8 @@
 import argparse
 import json
 import re
+import zlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -35,7 +37,8 @@ LEARNER_NAMES = {
     "decision_tree": "Decision tree",
     "consistent": "Consistent learner",
 }
-SPARE_COLOURS = ("#882255", "#999933", "#332288")  # of Paul Tol's muted palette
+# For other models: those of Paul Tol's muted palette that differ from the above, then a brown, a grey and a yellow.
+SPARE_COLOURS = ("#882255", "#999933", "#332288", "#117733", "#AA4499", "#7B4B1E", "#8A8D8F", "#D4C300")
 # How a run ended: shape, whether filled, and dashes. Beside the learner's colour, which says nothing of it.
 SUCCEEDED, FAILED = "succeeded", "failed"
 OUTCOMES = {SUCCEEDED: ("circle", True, [1, 0]), FAILED: ("triangle-up", False, [5, 4])}
@@ -77,17 +80,23 @@ def theme() -> alt.theme.ThemeConfig:
 
 
 def learner_colours(models: Iterable[str]) -> dict[str, str]:
-    """A colour for each model: its own if ``LEARNERS`` names it, otherwise a spare one in the order of the names.
-
-    Raises:
-        ValueError: more unknown models than spare colours.
-    """
+    """A colour for each model: its own if ``LEARNERS`` names it, otherwise a spare one as :func:`dealt` chooses."""
     models = set(models)
-    unknown = sorted(models - LEARNERS.keys())
-    if len(unknown) > len(SPARE_COLOURS):
-        raise ValueError(f"no colour left for the models {unknown[len(SPARE_COLOURS) :]}: add them to LEARNERS")
-    colours = LEARNERS | dict(zip(unknown, SPARE_COLOURS, strict=False))
+    colours = LEARNERS | dealt(models - LEARNERS.keys(), SPARE_COLOURS)
     return {model: colours[model] for model in sorted(models)}
+
+
+def dealt(names: Iterable[str], looks: Sequence[str]) -> dict[str, str]:
+    """One of the looks for each name.
+
+    The name alone chooses it, so that it is the same in all figures; only if a name earlier in the alphabet has it, it
+    is the next of those that fewest have. So looks recur only where there are fewer than names.
+    """
+    chosen: dict[str, str] = {}
+    for name in sorted(names):
+        first, taken = zlib.crc32(name.encode()) % len(looks), Counter(chosen.values())
+        chosen[name] = min([*looks[first:], *looks[:first]], key=taken.__getitem__)
+    return chosen
 
 
 def learner_label(model: str) -> str:
