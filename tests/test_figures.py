@@ -9,6 +9,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 import pytest
+import vl_convert
 
 from charts import file_names, look, marks, rows
 from pipeline.figures import (
@@ -360,9 +361,21 @@ class TestLearningCurves:
 
     def test_title_and_columns(self, curves_spec):
         block = curves_spec["vconcat"][0]
-        assert block["title"] == "Learning curves, 3-way AND, T = 200, transformer"
+        assert block["title"] == {"text": "Learning curves, 3-way AND, T = 200, transformer"}
         columns = ["n = 20: 1 of 3 end at 100 %", "n = 40: 1 of 3 end at 100 %", "n = 60: 1 of 3 end at 100 %"]
         assert block["vconcat"][0]["facet"]["column"]["sort"] == columns
+
+    def test_of_many_sizes_some_are_shown_and_the_subtitle_says_so(self):
+        spec = learning_curves.chart(curves_table(sizes=range(10, 100, 10))).to_dict()
+        [block] = spec["vconcat"]
+        shown = [label.split(":")[0] for label in block["vconcat"][0]["facet"]["column"]["sort"]]
+        assert shown == ["n = 10", "n = 40", "n = 60", "n = 90"]
+        assert block["title"]["subtitle"] == "4 of the 9 sample sizes, evenly chosen."
+
+    def test_headings_have_two_lines_that_fit_their_columns(self):
+        spec = learning_curves.chart(curves_table(sizes=range(1000, 1004), runs=100)).to_dict()
+        lines = re.findall(r">([^<>]* of 100 [^<>]*)<", vl_convert.vegalite_to_svg(spec))
+        assert lines == ["1 of 100 end at 100 %"] * 4
 
     def test_zero_loss_is_drawn_at_the_floor(self, curves_spec):
         lines = rows(curves_spec, curves_spec["vconcat"][0]["vconcat"][0])
