@@ -446,6 +446,17 @@ class TestStyle:
         assert scatter.between(-0.5, 0.5).all()
         assert np.diff(np.sort(scatter)).max() < 0.05  # no hole of more than twice the mean distance
 
+    def test_a_long_label_of_a_legend_is_written_in_full(self):
+        name = "transformer_with_16_units_and_4_heads"
+        tables = [make(model=name) for make in (critical_table, fits_table, rates_table)]
+        spec = critical_sample_size.chart(*tables).to_dict()
+        assert marks(spec, "point")[0]["encoding"]["stroke"]["legend"]["columns"] == 1
+        assert f">{name}, smallest n reaching the share<" in vl_convert.vegalite_to_svg(spec)
+
+    @pytest.mark.parametrize(("length", "columns"), [(10, 4), (30, 3), (45, 2), (200, 1)])
+    def test_columns_of_a_legend(self, length, columns):
+        assert style.legend_columns(["a", "b" * length], 4) == columns
+
     def test_labels_are_readable_at_half_size(self):
         config = alt.Chart(rates_table()).mark_point().to_dict()["config"]
         assert min(config[part]["labelFontSize"] for part in ("axis", "legend", "header")) >= 13

@@ -63,7 +63,8 @@ def looks(points: pd.DataFrame) -> Looks:
     marks = [mark for mark in MARKS if mark in set(points["mark"])]
     shapes, areas, _ = map(list, zip(*(MARKS[mark] for mark in marks), strict=True))
     censored = [mark for mark in marks if mark in (BELOW_GRID, ABOVE_GRID)]
-    lines = alt.Legend(title=None, orient="bottom", columns=4, symbolType="stroke", symbolStrokeWidth=3)
+    columns = style.legend_columns(colours["series"], 4)
+    lines = alt.Legend(title=None, orient="bottom", columns=columns, symbolType="stroke", symbolStrokeWidth=3)
     symbols = alt.Legend(title=None, orient="bottom", values=censored, symbolFillColor="white") if censored else None
     return {
         alt.Stroke: alt.Stroke("series:N", legend=lines, scale=_scale(colours["series"], colours["colour"])),

@@ -44,6 +44,7 @@ SUCCEEDED, FAILED = "succeeded", "failed"
 OUTCOMES = {SUCCEEDED: ("circle", True, [1, 0]), FAILED: ("triangle-up", False, [5, 4])}
 
 WIDTH, HEIGHT = 640, 400
+LEGEND_LETTERS = 90  # of a row of a legend, about the width of a figure
 FADED = 0.15  # opacity of what a reader has not chosen
 GOLDEN_RATIO = (5**0.5 - 1) / 2
 SERIES = ["experiment", "function", "model", "k"]
@@ -63,7 +64,7 @@ def theme() -> alt.theme.ThemeConfig:
             "view": {"continuousWidth": WIDTH, "continuousHeight": HEIGHT, "stroke": None},
             "axis": text | {"gridColor": GRID, "domainColor": INK, "tickColor": INK, "titlePadding": 10},
             "legend": text
-            | {"labelLimit": 320, "symbolSize": 110, "rowPadding": 5, "columnPadding": 24, "titlePadding": 8}
+            | {"labelLimit": 0, "symbolSize": 110, "rowPadding": 5, "columnPadding": 24, "titlePadding": 8}
             | {"layout": {"bottom": {"margin": 24, "anchor": "start"}}},
             "header": text,
             "title": {
@@ -120,10 +121,15 @@ def looks(field: str, values: list[str], ranges: dict[type, list]) -> dict[type,
         channel: channel(
             f"{field}:N",
             scale=alt.Scale(type="ordinal", domain=values, range=looks),
-            legend=alt.Legend(title=None, orient="bottom", columns=2),
+            legend=alt.Legend(title=None, orient="bottom", columns=legend_columns(values, 2)),
         )
         for channel, looks in ranges.items()
     }
+
+
+def legend_columns(labels: Iterable[str], most: int) -> int:
+    """The columns of a legend that has these labels, fewer than ``most`` if they are long: none is ever cut."""
+    return min(most, max(1, LEGEND_LETTERS // max(map(len, labels), default=1)))
 
 
 def choice(name: str, label: str, values: Iterable[str | int]) -> alt.Parameter:

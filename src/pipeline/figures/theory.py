@@ -7,6 +7,7 @@ from pathlib import Path
 import altair as alt
 import pandas as pd
 
+from pipeline.figures import style
 from pipeline.storage import read_frame
 
 PANEL_WIDTH, PANEL_HEIGHT = 380, 280
@@ -29,7 +30,7 @@ def _table(path: str) -> pd.DataFrame:
 
 def looks(series: Mapping[str, tuple[str, str]]) -> dict[type, alt.SchemaBase]:
     """Colour and shape of each series, in one legend below."""
-    legend = alt.Legend(title=None, orient="bottom", columns=2, labelLimit=420)
+    legend = alt.Legend(title=None, orient="bottom", columns=style.legend_columns(series, 2))
     colours, shapes = ([look[part] for look in series.values()] for part in (0, 1))
     return {
         alt.Color: alt.Color("series:N", legend=legend, scale=alt.Scale(domain=list(series), range=colours)),
