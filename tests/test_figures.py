@@ -305,11 +305,42 @@ class TestLearners:
         assert left < middle == 800 < right
         assert left * right == pytest.approx(800**2)
 
+    def test_marks_that_are_close_stand_side_by_side_and_nearer_to_their_length_than_to_another(self):
+        spec = learners_chart({}, {"model": "mlp", "n_critical": 66.0}, {"model": "lstm", "n_critical": 30.0})
+        known = rows(spec, marks(spec, "point")[0]).set_index(["model", "T"])["place"]
+        assert known["mlp", 400] < 400 < known["transformer", 400] < 400 * 2**0.5
+        assert known["mlp", 400] * known["transformer", 400] == pytest.approx(400**2)
+        assert known["lstm", 400] == 400
+
+    def test_dense_lengths_leave_less_room_beside_them(self):
+        dense = [critical_table(T=[100, 200, 210, 800], model=model) for model in ("transformer", "mlp")]
+        rates = pd.concat(
+            [rates_table(T=T, model=model) for T in (100, 200, 210, 800) for model in ("transformer", "mlp")]
+        )
+        spec = learners.chart(pd.concat(dense), rates.drop_duplicates()).to_dict()
+        known = rows(spec, marks(spec, "point")[0])
+        assert known.groupby("T")["place"].nunique().tolist() == [2, 2]
+        assert (np.abs(np.log(known["place"] / known["T"])) < np.log(210 / 200) / 2).all()
+
+    def test_marks_and_the_floor_s_name_stay_within_the_axis(self):
+        spec = learners_chart(*({"model": model} for model in style.LEARNERS))
+        for part in marks(spec, "point"):
+            low, high = part["encoding"]["x"]["scale"]["domain"]
+            assert rows(spec, part)["place"].between(low, high).all()
+        assert rows(spec, marks(spec, "text")[0])["place"].tolist() == [high]
+
+    def test_the_floor_s_name_is_below_the_line_over_all_its_length(self):
+        spec = learners_chart({})
+        floor, name = (rows(spec, marks(spec, kind)[0]) for kind in ("line", "text"))
+        low, high = marks(spec, "text")[0]["encoding"]["x"]["scale"]["domain"]
+        beside = floor["place"].between(high * (low / high) ** (1 / 4), high)
+        assert name["n"].item() <= floor.loc[beside, "n"].min()
+
     def test_the_floor_counts_the_supports(self):
         spec = learners_chart({})
         floor = rows(spec, marks(spec, "line")[0]).set_index("place")["n"]
-        assert 2 ** floor[100] == pytest.approx(161_700)
-        assert 2 ** floor[800] == pytest.approx(800 * 799 * 798 / 6)
+        for T, n in floor.items():
+            assert 2**n == pytest.approx(T * (T - 1) * (T - 2) / 6)
         assert floor.is_monotonic_increasing
         assert marks(spec, "text")[0]["mark"]["text"] == "information floor"
 
@@ -442,6 +473,9 @@ class TestStyle:
         values, slots = pd.Series([20.0, 20, 40, 40]), pd.Series([0, 1, 0, 1])
         edge = 1.25 ** (2 / 3 * 0.25)
         assert style.beside(values, slots, 2, 0).tolist() == pytest.approx([20 / edge, 20 * edge, 40 / edge, 40 * edge])
+        low, high = style.log_ends(pd.Series([20.0, 20.0]))
+        assert np.log(1.25**2) / 3 < np.log(high / low) / 8  # one value alone: places are near it on its axis
+        assert style.log_ends(pd.Series([20, 40])) == pytest.approx([20 / 1.1, 44])
         scatter = style.scattered(pd.Series(range(50)))
         assert scatter.between(-0.5, 0.5).all()
         assert np.diff(np.sort(scatter)).max() < 0.05  # no hole of more than twice the mean distance

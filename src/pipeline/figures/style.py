@@ -171,6 +171,13 @@ def beside(values: pd.Series, slots: pd.Series, count: int, scatter: pd.Series |
     return values * np.exp(gap * 2 / 3 * ((slots + 0.5 + 0.8 * scatter) / count - 0.5))
 
 
+def log_ends(values: pd.Series) -> list[float]:
+    """The ends of a log axis around the values; wide around one alone, so that marks beside it still stand at it."""
+    low, high = values.min(), values.max()
+    room = 1.1 if high > 1.2 * low else 2
+    return [low / room, high * room]
+
+
 def rows_of(table: pd.DataFrame, columns: list[str], values: tuple) -> pd.DataFrame:
     """The rows of a table whose columns have these values."""
     return table[(table[columns] == list(values)).all(axis=1)]

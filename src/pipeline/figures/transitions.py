@@ -115,9 +115,8 @@ def _looks(points: pd.DataFrame, lines: pd.DataFrame) -> dict[type, alt.SchemaBa
 
 def _axes(points: pd.DataFrame, top: float) -> tuple[alt.X, alt.Y]:
     """The axes of all panels."""
-    domain = [points["place"].min() / 1.1, points["place"].max() * 1.1]
     axis = alt.Axis(values=sizes.ticks(points["T"]), format="d", grid=False)
-    scale = alt.Scale(type="log", nice=False, domain=domain)
+    scale = alt.Scale(type="log", nice=False, domain=style.log_ends(points["place"]))
     x = alt.X("place:Q", title="Context length T (log scale)", scale=scale, axis=axis)
     lowest = min(points["step"].min() / 1.15, top / 10)
     steps = [digit * 10**exponent for exponent in range(9) for digit in (1, 2, 5)]
