@@ -61,6 +61,16 @@ def _geometric_mean(values: pd.Series) -> float:
     return float(values.prod() ** (1 / len(values)))
 
 
+def ticks(values: pd.Series) -> list[float] | None:
+    """Of values that hold fewer than two powers of ten, 1, 2 and 5 times these or, if there are too few, the ends."""
+    low, high = values.min(), values.max()
+    powers = [10.0**power for power in range(-6, 19)]
+    if values.empty or sum(low <= power <= high for power in powers) > 1:
+        return None
+    finer = [tick for power in powers for tick in (power, 2 * power, 5 * power) if low <= tick <= high]
+    return finer if len(finer) > 1 else sorted({float(f"{end:.3g}") for end in (low, high)})
+
+
 def log_axis(
     field: str, title: str, values: Sequence[float] | None = None, channel: type = alt.X, powers: bool = False
 ) -> alt.SchemaBase:
