@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.special import logit
 
 import simulate_report
 from pipeline.randomness import Stream
@@ -39,15 +40,17 @@ LASTS = (1100, 2000, 5000, 10_000, 20_000, 100_000)
 RUNS = (50, 10, 100)
 CORRELATION = 0.03  # of two runs of a cell, where there is overdispersion
 PAIR, OTHERS, FAR = ("log", "power"), ("constant", "proportional_log", "linear"), (10_000, 100_000)
+# Where no critical size exists at the largest T: the share whose size follows the law, and the asymptote's ends.
+LOW_SHARE, LAPSING = 0.25, (0.98, 0.45)
 
-
-PIECES = {"coverage": 250, "bootstrap": 50, "single_T": 250, "verdict": 20}  # repetitions that are kept together
+# Repetitions that are kept together
+PIECES = {"coverage": 250, "bootstrap": 50, "single_T": 250, "verdict": 20, "no_size": 20}
 
 
 class Condition(NamedTuple):
     """What is simulated: a kind of check, the true law, the design and how often."""
 
-    kind: str  # coverage, bootstrap, single_T or verdict
+    kind: str  # coverage, bootstrap, single_T, verdict, or no_size: a verdict where no size exists at the largest T
     truth: str
     last: int = PAPERS_LAST  # the largest T
     runs: int = 50  # of each cell
@@ -86,6 +89,7 @@ def conditions() -> Iterator[Condition]:
     yield from (Condition(truth=law, last=last, runs=n, **verdicts) for n, last, law in product(RUNS, LASTS, PAIR))
     yield from (Condition(truth=law, last=last, **verdicts) for law, last in product(OTHERS, (PAPERS_LAST, LASTS[-1])))
     yield from (Condition(truth=law, last=last, falling=True, **verdicts) for last, law in product(FAR, PAIR))
+    yield from (Condition("no_size", law, 20_000, n, repetitions=40, bootstrap=99) for n in RUNS for law in PAIR)
     yield Condition("bootstrap", "power")
     yield Condition("bootstrap", "log", correlation=CORRELATION)
 
@@ -105,15 +109,24 @@ def truth(condition: Condition) -> tuple[Model, np.ndarray, Counts, np.ndarray]:
     T = np.unique(np.geomspace(FIRST, condition.last, LENGTHS).round().astype(int))
     ends = fitted.law.ln_n(fitted.split(known)[0], T[[0, -1]])[0][0]
     _, of_steepness, of_asymptote = fitted.split(known)
-    model = Model(Law(condition.truth, T), Shape(1, 2), SHARE)
-    stretch = 1 if condition.falling else np.log(PAPERS_LAST / FIRST) / np.log(condition.last / FIRST)
-    shift = (np.log(condition.last / PAPERS_LAST) / 2 if condition.falling else 0) * of_asymptote[0, 1]
-    asymptote = of_asymptote[0, 0] + shift, of_asymptote[0, 1] * stretch
+    model = Model(Law(condition.truth, T), Shape(1, 2), LOW_SHARE if condition.kind == "no_size" else SHARE)
+    asymptote = _asymptote(condition, *of_asymptote[0])
     parameters = np.concatenate([ends[-model.law.size :], of_steepness[0], asymptote])[None]
     sizes = np.exp(model.law.ln_n(model.split(parameters)[0], T)[0][0])
     n = np.maximum(np.outer(sizes, np.geomspace(*SPREAD, SIZES)).round(), 1).astype(int)
     cells = Counts(np.repeat(T, SIZES), n.ravel(), np.full(n.size, condition.runs), np.zeros(n.size))
     return model, parameters, cells, model.rates(parameters, cells.T, cells.n)[0][0]
+
+
+def _asymptote(condition: Condition, middle: float, slope: float) -> tuple[float, float]:
+    """The asymptote's terms over the T of the design, from those over the T of the data."""
+    ln_span = np.log(condition.last / FIRST)
+    if condition.kind == "no_size":
+        first, last = logit((np.array(LAPSING) - LOW_SHARE) / (1 - LOW_SHARE))
+        return (first + last) / 2, (last - first) / ln_span
+    if condition.falling:
+        return middle + slope * np.log(condition.last / PAPERS_LAST) / 2, slope
+    return middle, slope * np.log(PAPERS_LAST / FIRST) / ln_span
 
 
 def table(condition: Condition, repetition: int) -> Counts:
@@ -279,6 +292,7 @@ KINDS: dict[str, Callable[[Condition, range], Iterator[dict]]] = {
     "bootstrap": bootstrap,
     "single_T": single_T,
     "verdict": verdicts,
+    "no_size": verdicts,
 }
 
 

@@ -36,14 +36,15 @@ def write(simulated: list[pd.DataFrame], results: Path, target: Path) -> str:
         target: where they are kept, with a manifest.
     """
     by_kind = {kind: pd.concat(group) for kind, group in _grouped(simulated).items()}
-    covered = pd.concat([coverage(rows) for kind, rows in by_kind.items() if kind != "verdict"], ignore_index=True)
-    decided = verdicts(by_kind["verdict"])
-    for name, table in {"coverage": covered, "verdicts": decided, "judged": by_kind["verdict"]}.items():
+    judged, without_size = by_kind.pop("verdict"), by_kind.pop("no_size")
+    covered = pd.concat(map(coverage, by_kind.values()), ignore_index=True)
+    decided, named = verdicts(judged), laws_named(without_size)
+    for name, table in {"coverage": covered, "verdicts": decided, "judged": judged, "no_size": named}.items():
         write_frame(table, results / f"tables/{name}.parquet")
     style.save(coverage_chart(covered), results / "figures", "coverage")
     style.save(power_chart(decided), results / "figures", "power")
     publish(results, target, COMMAND)
-    page = "\n\n".join([_origin(target), *_sections(covered, decided, by_kind["verdict"])]) + "\n"
+    page = "\n\n".join([_origin(target), *_sections(covered, decided, judged, named)]) + "\n"
     (target / "table.md").write_text(page, encoding="utf-8")
     return page
 
@@ -80,14 +81,27 @@ def verdicts(rows: pd.DataFrame) -> pd.DataFrame:
     return groups[outcomes].mean().assign(repetitions=groups.size()).reset_index()
 
 
+def laws_named(rows: pd.DataFrame) -> pd.DataFrame:
+    """Of each condition without a critical size at the largest T, how often a law is named all the same."""
+    groups = rows.assign(named=rows["verdict"] != UNDECIDED).groupby(CASE, sort=False)["named"]
+    return groups.agg(named="mean", repetitions="size").reset_index()
+
+
 def levels(rows: pd.DataFrame) -> pd.DataFrame:
-    """How often each test rejects what is true, at the level 0.05, over all tables simulated without overdispersion."""
+    """How often each test rejects what is true, at the level 0.05, over all tables simulated without overdispersion.
+
+    A law that is best itself is not rejected, and has no p-value against the best.
+    """
     log, power = rows[rows["truth"] == "log"], rows[rows["truth"] == "power"]
+    against_best = pd.Series([row[f"p_best_{row['truth']}"] for _, row in rows.iterrows()], rows.index, float)
+    of_one = rows["truth"].isin(["constant", "proportional_log"])
     tests = {
         "overdispersion (Pearson against simulated tables)": rows["p_overdispersion"],
         "the law against a size of its own for every T": rows["p_free"],
         "log against power, under log": log["p_log"],
         "power against log, under power": power["p_power"],
+        "a law of two coefficients against the best by AIC": against_best[~of_one],
+        "a law of one coefficient against the best by AIC": against_best[of_one],
     }
     shares = [((p < 1 - NOMINAL).mean(), len(p)) for p in tests.values()]
     return pd.DataFrame(shares, columns=["rejected", "tables"]).assign(test=list(tests))
@@ -110,7 +124,7 @@ def _origin(target: Path) -> str:
     )
 
 
-def _sections(covered: pd.DataFrame, decided: pd.DataFrame, judged: pd.DataFrame) -> list[str]:
+def _sections(covered: pd.DataFrame, decided: pd.DataFrame, judged: pd.DataFrame, named: pd.DataFrame) -> list[str]:
     two, three = "{:.2f}".format, "{:.3f}".format
     columns = {"truth": str, "runs": str, "correlation": str, "quantity": str, "interval": str}
     columns |= {
@@ -127,6 +141,8 @@ def _sections(covered: pd.DataFrame, decided: pd.DataFrame, judged: pd.DataFrame
         markdown(covered, columns | {"standard_error": three, "repetitions": str}),
         "## Verdicts",
         markdown(decided, outcome | {"repetitions": str}),
+        "## Laws named where no critical size exists at the largest T",
+        markdown(named, {"truth": str, "last": str, "runs": str, "named": two, "repetitions": str}),
         "## Levels of the tests, nominally 0.05",
         markdown(levels(judged), {"test": str, "rejected": three, "tables": str}),
     ]

@@ -290,7 +290,7 @@ WRONG_ELSEWHERE = [
 
 WRONG_FILES = [
     # a file's bytes, and what is said of them
-    (b"", "config: empty; write at least the section 'experiments'"),
+    (b"", "{path}: empty; write at least one section, such as 'experiments'"),
     (b"data: {}\nmodels: [1\n", "{path}:3: expected ',' or ']', but got '<stream end>'; correct the YAML"),
     (b"data:\n\tx: 1\n", "{path}:2: found character '\\t' that cannot start any token; correct the YAML"),
     (b"data: {}\nmodels: {}\ndata: {}\n", "{path}:3: the key 'data' is there twice; correct the YAML"),

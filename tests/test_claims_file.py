@@ -228,4 +228,5 @@ def test_the_workflow_hands_over_the_tables_that_the_config_gives():
     plain = Config.model_validate({"experiments": {"and3": {}}})
     names = {Path(path).stem for path in targets.claims_tables(plain, claims, "tables")}
     assert not {"progress", "attention", "transition_fits", "representation", "capacity"} & names
-    assert {"runs", "critical_sample_size", "success_rates", "scaling_fits", "law_fits", "law_verdicts"} <= names
+    always = {"runs", "critical_sample_size", "success_rates", "scaling_fits", "law_fits", "law_verdicts", "law_sizes"}
+    assert always <= names

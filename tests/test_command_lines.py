@@ -43,13 +43,14 @@ def test_numbers_nested_in_config_options_are_numbers(folder):
     [
         ("absent.yaml", "absent.yaml: No such file or directory; name a YAML file such as config/quick.yaml"),
         ("folder", "folder: Is a directory; name a YAML file such as config/quick.yaml"),
-        ("empty.yaml", "The config is wrong:\nconfig: empty; write at least the section 'experiments'"),
+        ("empty.yaml", "The config is wrong:\nempty.yaml: empty; write at least one section, such as 'experiments'"),
         ("twice.yaml", "The config is wrong:\ntwice.yaml:2: the key 'experiments' is there twice; correct the YAML"),
     ],
 )
-def test_a_config_can_be_checked_by_itself(folder, name, said):
-    """What `make run` and `make forecast` do first."""
-    command = [sys.executable, "-m", "pipeline.forecast", name]
+@pytest.mark.parametrize("command", ["forecast", "stale", "redraw", "profiling", "watch"])
+def test_a_config_is_checked_before_all_else(folder, name, said, command):
+    """By `make run` and `make forecast`, which do no more, and by the commands that look at results."""
+    command = [sys.executable, "-m", f"pipeline.{command}", name]
     check = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert check.returncode == 1
     assert check.stderr == f"{said}\n"

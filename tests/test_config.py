@@ -346,9 +346,75 @@ def test_no_training_protocol_is_called_none():
     ],
 )
 def test_figures_need_fitting_experiments(figure, training, problem):
-    raw = edited(("figures", {figure: {"experiments": ["and3"]}}))
+    raw = edited(("figures", {figure: {"experiments": ["and3"]}}), ("experiments.and3.grid.n", [10]))
     raw["training"]["paper"] |= training
     assert problems(raw) == [f"figures.{figure}.experiments[0]: {problem}"]
+
+
+def test_progress_is_of_runs_with_one_n_for_each_k():
+    raw = edited(("figures", {"progress": {"experiments": ["and3"]}}))
+    raw["training"]["paper"] |= {"samples": "fresh", "record": ["progress"]}
+    assert problems(raw) == [
+        "figures.progress.experiments[0]: 'and3' has 2 values of n at k = 3; use an experiment with one"
+    ]
+    grids = {"grid": {"k": [3], "T": [8, 12], "n": [10]}, "more_grids": [{"k": [2], "T": [8], "n": [20]}]}
+    raw["experiments"]["and3"] |= grids
+    assert parse(raw).figures.progress
+
+
+def test_the_figure_of_noise_shows_one_kind_of_it():
+    raw = edited(("figures", {"noise": {"experiments": ["and3"]}}))
+    raw["data"]["standard"] |= {"label_noise": 0.1}
+    assert parse(raw).figures.noise
+    raw["data"]["standard"] |= {"feature_noise": 0.1}
+    assert problems(raw) == [
+        "figures.noise.experiments[0]: 'and3' has noise of labels and of bits; use an experiment with one kind"
+    ]
+
+
+COMPARISONS = ["functions", "sparsity", "learners", "noise"]
+
+
+def compared(figure: str, *edits: tuple[str, object]) -> dict:
+    """A config with a figure of two experiments that differ in their training alone."""
+    two = {**valid()["experiments"]["and3"], "training": "slow"}
+    figures = {figure: {"experiments": ["and3", "two"]}}
+    training = {"learning_rate": 0.001}
+    return edited(("training.slow", training), ("experiments.two", two), ("figures", figures), *edits)
+
+
+@pytest.mark.parametrize("figure", COMPARISONS)
+@pytest.mark.parametrize(
+    ("edit", "both"),
+    [
+        (("experiments.two.enabled", False), None),
+        (("experiments.two.function", "or"), None),
+        (("experiments.two.grid.k", [2]), None),
+        (("experiments.two.grid.T", [9]), None),
+        (("experiments.two.model", "other"), None),
+        (("experiments.two.grid.T", [9, 12]), "T = 12"),
+        (("experiments.two.grid.n", [30]), "T = 8"),
+        (("experiments.two.training", "paper"), "T = 8"),
+    ],
+)
+def test_figures_that_compare_have_one_experiment_for_a_mark(figure, edit, both):
+    raw = compared(figure, ("models.other", {}), edit)
+    if both is None:
+        assert getattr(parse(raw).figures, figure)
+    else:
+        mark = f"tiny on and of k = 3 bits at {both}" + (" with the same noise" if figure == "noise" else "")
+        assert problems(raw) == [
+            f"figures.{figure}.experiments[1]: 'two' and 'and3' would share a mark: {mark}; show one of them"
+        ]
+
+
+@pytest.mark.parametrize("figure", COMPARISONS)
+def test_only_the_figure_of_noise_tells_rates_of_noise_apart(figure):
+    raw = compared(figure, ("data.noisy", {"label_noise": 0.1}), ("experiments.two.data", "noisy"))
+    if figure == "noise":
+        assert parse(raw).figures.noise
+    else:
+        assert len(problems(raw)) == 1
 
 
 @pytest.mark.parametrize(
@@ -442,7 +508,7 @@ def test_all_problems_at_once():
 @pytest.mark.parametrize(
     ("raw", "problem"),
     [
-        (None, "config: empty; write at least the section 'experiments'"),
+        (None, "config: empty; write at least one section, such as 'experiments'"),
         ([1], "config: a list is not a mapping; write 'key: value' lines"),
         ("text", "config: 'text' is not a mapping; write 'key: value' lines"),
         ({}, "experiments: missing; add it"),
@@ -459,6 +525,15 @@ def test_wrong_files(tmp_path, text, problem):
     with pytest.raises(ConfigError) as error:
         load(path)
     assert str(error.value).startswith(problem.replace("{path}", str(path)))
+
+
+def test_an_overlay_that_is_no_mapping_is_named(tmp_path):
+    base, overlay = tmp_path / "base.yaml", tmp_path / "overlay.yaml"
+    base.write_text("experiments: {x: {}}\n")
+    for text, problem in (("", "empty; write at least one section"), ("[1]", "a list is not a mapping; write")):
+        overlay.write_text(text)
+        with pytest.raises(ConfigError, match=f"^{re.escape(str(overlay))}: {problem}"):
+            load(base, overlay)
 
 
 def test_merge_keys_may_override(tmp_path):

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import subprocess
+import sys
 
 import pytest
 from rocrate.rocrate import ROCrate
@@ -53,3 +54,10 @@ def test_the_description_is_read_back_and_repeats(results):
 def test_nothing_to_describe_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError, match="run the workflow first"):
         write(tmp_path, "make paper")
+
+
+def test_the_command_says_so_in_a_line(tmp_path):
+    command = [sys.executable, "-m", "pipeline.crate", "--results", str(tmp_path), "--command", "make paper"]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert run.returncode == 1
+    assert run.stderr == f"{tmp_path} holds no finished results; run the workflow first\n"

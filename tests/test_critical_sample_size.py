@@ -158,6 +158,14 @@ def test_complete_separation_gives_the_middle_of_the_gap_and_the_gap_as_interval
     assert 10 < row["slope"] < 200
 
 
+@pytest.mark.parametrize(("middle", "wider"), [([20, 50], True), ([20, 45], False)])
+def test_the_interval_reaches_to_the_neighbours_only_if_at_most_one_cell_is_mixed(middle, wider):
+    row = estimate([0] * 9 + middle + [50] * 8)
+    below, above = GRID[9:11]
+    assert below < row["n_critical"] < above
+    assert (below < row["ci_low"], row["ci_high"] < above) == (not wider, not wider)
+
+
 def test_separation_in_the_first_gap_is_bounded_by_the_grid():
     row = estimate([0, 50, 50, 50], n=[20, 30, 45, 68])
     assert (row["ci_low"], row["ci_high"]) == (20, 30)

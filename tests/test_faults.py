@@ -23,7 +23,7 @@ import yaml
 
 from pipeline.faults import KILLED, STOPPED
 from pipeline.jobs import LESS_MEMORY
-from pipeline.storage import read_frame
+from pipeline.storage import read_frame, write_frame
 from running import ROOT, snakemake, start
 
 pytestmark = pytest.mark.slow
@@ -278,6 +278,17 @@ def test_damage_that_is_not_seen_at_the_start(half, undisturbed):
         (half / path).unlink()
         os.utime(half / "results/.checked")
     completes(half, undisturbed, "train", "runs_table", "success_rates")
+
+
+def test_a_figure_that_cannot_be_drawn(tmp_path):
+    write_frame(pd.DataFrame({"n": []}), tmp_path / "results/tables/basin.parquet")
+    basin = {"data": "small", "model": "tiny", "training": "short"}
+    config = options(tmp_path, CONFIG | {"theory": {"basin": basin}, "figures": {"basin": True}})[1:]
+    stopped = snakemake(tmp_path, "results/figures/basin.svg", "--allowed-rules", "figure_basin", *config)
+    assert stopped.returncode == 1
+    said("figure basin: there are no runs to draw; more is in results/logs/figures/basin.log", stopped.stderr)
+    assert "Traceback" not in stopped.stderr
+    assert "in chart" in (tmp_path / "results/logs/figures/basin.log").read_text()
 
 
 def with_experiment(**settings) -> dict:

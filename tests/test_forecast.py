@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,8 @@ def test_the_papers_jobs_cost_what_was_measured(rule, model, measured):
 
 
 def test_every_block_is_a_job_of_its_own_and_shared_ones_are_one():
-    jobs = all_jobs(PAPER)
+    without = PAPER.model_copy(update={"theory": None})
+    jobs = all_jobs(without)
     kinds = [kind for kind, _ in jobs]
     assert kinds.count("train") + kinds.count("fit") == sum(map(len, PAPER.seed_blocks().values()))
     assert kinds.count("holdout") == len({(c.data, c.function, c.k, c.T) for c in PAPER.seed_blocks()})
@@ -81,6 +83,29 @@ def test_what_costs_more_is_forecast_to_take_longer():
         return sum(job_seconds(config, *job) for job in all_jobs(config))
 
     assert all(seconds(change) > 1.05 * seconds({}) for change in changes)
+
+
+def test_the_theory_costs_its_runs():
+    """As those of an experiment that start as often, and of heads all to the last step."""
+    grid = {"k": [3], "T": [400], "n": [60, 120], "seeds": 12}
+    basin = {"T": 400, "n": [60, 120], "noise": [0.0, 0.1], "seeds": 12}
+    heads = {"T": [400], "n": 60, "seeds": 12}
+    small = {"k": [3], "T": [9], "n": [9], "seeds": 1}
+
+    def costs(theory: dict | None, grid: dict, when: str) -> dict[str, float]:
+        training = {"paper": {"success": {"when": when}}}
+        made = parse({"experiments": {"and3": {"grid": grid}}, "training": training, "theory": theory})
+        jobs = Counter()
+        for kind, job in all_jobs(made):
+            jobs[kind] += job_seconds(made, kind, job) - forecast.START
+        return jobs
+
+    plain, last = costs(None, grid, "any"), costs(None, {**grid, "n": [60]}, "last")
+    told = costs({"basin": basin, "heads": heads}, small, "any")
+    assert told["basin"] == pytest.approx(3 * plain["train"])
+    assert told["head_norms"] == pytest.approx(last["train"])
+    assert told["dataset"] >= plain["dataset"]
+    assert "basin" not in plain
 
 
 def test_adaptive_rounds_cost_their_runs():

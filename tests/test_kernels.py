@@ -94,6 +94,32 @@ def test_a_step_is_that_of_torch_in_float32(dropout):
     assert_agree(one, random_stack(one, 3, torch.float32), *random_data(3, 50, 200, torch.float32))
 
 
+def test_a_model_too_wide_for_the_c_functions_takes_the_torch_form():
+    one = model((1024, 2, 4, "relu"), 3)
+    stack, data = random_stack(one, 1), random_data(1, 2, 3)
+    assert one._kernels(CPU, torch.float64) is None
+    losses, _ = step(Transformer, one, stack, *data)
+    assert losses.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"activation": "silu"}, "'silu' is unknown; use gelu or relu"),
+        ({"heads": 3}, "3 heads do not divide the width 4"),
+        ({"dropout": Dropout(embedding=0.1)}, "use DeepTransformer"),
+    ],
+)
+def test_what_the_c_functions_would_take_for_something_else_is_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        replace(model(SHAPES[0], 5), **changes)
+
+
+def test_rates_may_be_whole_numbers():
+    one = model(SHAPES[0], 9, Dropout(attention=0, residual=0, mlp=0.5))
+    assert_agree(one, random_stack(one, 2), *random_data(2, 4, 9))
+
+
 @pytest.mark.parametrize("sharpness", [10.0, 100.0])
 @pytest.mark.parametrize("dropout", [None, EVERY])
 def test_a_step_is_that_of_torch_when_attention_is_nearly_one_hot(sharpness, dropout):

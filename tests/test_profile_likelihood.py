@@ -25,10 +25,10 @@ def fitted(name: str, table: Counts, shape=LAPSING, drop=DROP) -> Candidate:
 
 
 def asked(law: Law) -> np.ndarray:
-    """The weights of a law's coefficients and of its sizes within and beyond the data."""
+    """The weights of a law's coefficients and of its sizes within and beyond the data, of the free ones' mean too."""
     sizes = law.weights(T if law.name == FREE else np.array([50, 400, 20_000]))
     if law.name == FREE:
-        return sizes
+        return np.concatenate([sizes, sizes.mean(axis=0, keepdims=True)])
     coefficients = law.coefficient_weights()
     return np.concatenate([coefficients[~np.isnan(coefficients).any(axis=1)], sizes])
 

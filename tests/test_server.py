@@ -65,6 +65,32 @@ def test_a_job_that_fails_says_why_and_the_next_one_runs(running, tmp_path):
     assert subprocess.run(command(tmp_path / "x"), env=environment, capture_output=True).returncode == 0
 
 
+@pytest.mark.parametrize(
+    "torn", [b"", b"\x00", (1000).to_bytes(8, "big") + b'["holdout", [', (3).to_bytes(8, "big") + b"abc"]
+)
+def test_a_request_that_breaks_off_harms_no_other(running, torn, tmp_path):
+    _, environment = running
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(environment[SOCKET])
+        if torn:
+            socket.send_fds(connection, [torn[:8]], [1, 2])
+            connection.sendall(torn[8:])
+    whole = subprocess.run(command(tmp_path / "whole"), env=environment, capture_output=True, text=True)
+    assert whole.returncode == 0
+    assert (tmp_path / "whole").exists()
+
+
+def test_adaptive_rounds_wait_for_the_gpu_each_as_a_stack_of_its_own():
+    """Else all that --cores allows would train at a time."""
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket() as one, socket.socket() as other:
+        queue = server.GpuQueue(listener)
+        arguments = ["--spec", "{}", "--device"]
+        for connection in (one, other):
+            assert queue.takes(server.Request(connection, [], "train_adaptive", [*arguments, "cuda"], "", {}))
+        assert len({key for key, _ in queue.waiting}) == 2
+        assert not queue.takes(server.Request(one, [], "train_adaptive", [*arguments, "cpu"], "", {}))
+
+
 def test_without_a_server_a_job_runs_in_its_own_process(tmp_path):
     environment = {**os.environ, SOCKET: str(tmp_path / "nobody")}
     assert subprocess.run(command(tmp_path / "x"), env=environment, capture_output=True).returncode == 0

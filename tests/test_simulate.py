@@ -1,9 +1,11 @@
 """The simulation of the statistics: many tables at once have the intervals that each has alone."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import simulate
+import simulate_report
 from pipeline.randomness import Stream
 from pipeline.statistics.joint_model import Model
 from pipeline.statistics.law_evidence import fit_free, open_shapes, overdispersion
@@ -42,3 +44,27 @@ def test_more_repetitions_continue_those_that_are_kept(condition):
     assert [condition.path(piece) for piece in condition.pieces()] == [more.path(piece) for piece in more.pieces()[:4]]
     np.testing.assert_array_equal(simulate.table(condition, 7).successes, simulate.table(more, 7).successes)
     assert (simulate.table(condition, 7).successes != simulate.table(condition, 8).successes).any()
+
+
+def test_where_no_size_exists_the_success_rate_stays_below_the_share_at_the_largest_length_alone():
+    own = next(one for one in simulate.conditions() if one.kind == "no_size")
+    _, _, cells, rates = simulate.truth(own)
+    highest = [rates[cells.T == T].max() for T in cells.lengths]
+    assert highest[-1] < 0.46
+    assert min(highest[:-1]) > 0.55
+
+
+def test_levels_count_a_law_that_is_best_itself_as_not_rejected():
+    rows = pd.DataFrame({"truth": ["constant", "constant", "log", "power"], "p_overdispersion": 0.5, "p_free": 0.5})
+    rows = rows.assign(p_log=0.01, p_power=0.5, p_best_constant=[0.01, None, 0.01, 0.01])
+    rows = rows.assign(p_best_log=[0.5, 0.5, None, 0.01], p_best_power=[0.5, 0.5, 0.01, 0.04])
+    found = simulate_report.levels(rows).set_index("test")
+    assert found.loc["a law of one coefficient against the best by AIC"].tolist() == [0.5, 2]
+    assert found.loc["a law of two coefficients against the best by AIC"].tolist() == [0.5, 2]
+    assert found.loc["log against power, under log"].tolist() == [1, 1]
+
+
+def test_a_law_that_is_named_where_there_is_none_counts():
+    rows = pd.DataFrame([simulate.Condition("no_size", "log")._asdict()] * 4)
+    named = simulate_report.laws_named(rows.assign(verdict=["undecided", "log", "power", "undecided"]))
+    assert named[["truth", "named", "repetitions"]].values.tolist() == [["log", 0.5, 4]]

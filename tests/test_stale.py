@@ -94,5 +94,11 @@ def test_what_changed_is_told_apart_from_what_follows():
     ]
 
 
+def test_designs_are_counted():
+    curve = {**TRAIN, "T": "8", "round": "1"}
+    lines = told(*(Job("design", "Missing output files: x", "x", {**curve, "T": T}) for T in ("8", "12")))
+    assert lines[0] == "2 adaptive designs of and3_adaptive: not there yet"
+
+
 def test_nothing_stale_is_said():
     assert told() == ["Nothing is stale."]

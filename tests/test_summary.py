@@ -1,9 +1,15 @@
 """The printed summary."""
 
+from pathlib import Path
+
 import pandas as pd
 
+from pipeline.claims.claims import load
+from pipeline.claims.evidence import Evidence
+from pipeline.claims.rules import RULES
 from pipeline.summary import summary
 
+ROOT = Path(__file__).parents[1]
 SERIES = {"experiment": "and3", "function": "and", "model": "transformer", "k": 3}
 
 
@@ -31,36 +37,45 @@ def test_the_summary_says_what_was_found_and_what_to_know():
     assert lines[0] == "Critical sample size: the n at which 50% of the runs succeed, with 95% intervals."
     assert lines[2:12] == [
         "and3: and of k = 3 bits, transformer, 4 runs",
-        "  T = 100    n =   38.2   [35.0, 41.0]   smallest n of the grid: 40",
-        "  T = 300    n =   50.0   [35.0, beyond the grid]   smallest n of the grid: 60",
+        "  T = 100    n =   38.2   [35.0, 41.0]   smallest n reaching the share: 40",
+        "  T = 300    n =   50.0   [35.0, beyond the grid]   smallest n reaching the share: 60",
         "  T = 1100   above the largest n of the grid",
         "  fit: n = 10.7 [8.0, 12.0] · ln T - 11.0, R² = 1.000",
         "  law: undecided (log and power both fit)",
         "  even at the largest n runs fail, at T = 300 (50%): if for other reasons than the sample, the fitted",
-        "  n, on a curve that rises to 100%, is too large; compare the smallest n of the grid",
+        "  n, on a curve that rises to 100%, is too large; compare the smallest n reaching the share",
         "  runs whose training set fits more than one support, after all redraws: 1",
         "  runs that diverged, which count as failures: 1",
     ]
 
 
+def theory_off() -> str:
+    """Why a claim on the theory is undecided without it."""
+    claim = load(ROOT / "config/claims.yaml")["query_key_norm_grows_like_log_t"]
+    return RULES[claim.rule].apply(Evidence({}, 0.5, 0.95), claim.parameters).reason
+
+
 def test_the_summary_has_the_verdicts_on_claims():
     nothing = pd.DataFrame(columns=[*SERIES, "T"])
-    some, none = {"count": 5, "experiments": ["and3"]}, {"count": 0, "experiments": ["and3"]}
+    some, none, theory = (
+        {"count": count, "experiments": names} for count, names in ((5, ["and3"]), (0, ["and3"]), (0, []))
+    )
     claims = [
         {"statement": "A grows.", "verdict": "supported", "runs": some},
         {"statement": "B.", "verdict": "undecided", "runs": none},
         {"statement": "C.", "verdict": "undecided", "runs": some},
         {"statement": "D.", "verdict": "not supported", "runs": none},
-        {"statement": "E.", "verdict": "undecided", "runs": {"count": 0, "experiments": []}},
+        {"statement": "E.", "verdict": "undecided", "runs": theory, "reason": "2 lengths; 3 are needed"},
+        {"statement": "F.", "verdict": "undecided", "runs": theory, "reason": theory_off()},
     ]
     lines = summary(nothing, nothing, nothing, nothing, 0.5, 0.95, claims=claims).splitlines()
-    assert lines[2:9] == [
+    assert lines[:7] == [
         "Claims, each with its numbers and runs in results/claims.md:",
         "  supported      A grows.",
         "  undecided      C.",
         "  not supported  D.",
         "  undecided      E.",
-        "  undecided      and 1 more, on experiments that are not in this config",
+        "  undecided      and 2 more, on what this config does not run",
         "",
     ]
     assert not any("Claims" in line for line in summary(nothing, nothing, nothing, nothing, 0.5, 0.95).splitlines())
@@ -74,7 +89,7 @@ def test_the_summary_has_the_transitions_of_runs_on_fresh_samples():
     growth = pd.DataFrame([{**series, "exponent": 2.5, "exponent_low": 1.75, "exponent_high": 3.25}])
     critical = pd.DataFrame(columns=[*SERIES, "T"])
     lines = summary(critical, growth, critical, critical, 0.5, 0.95, transitions, growth).splitlines()
-    assert lines[2:8] == [
+    assert lines[:6] == [
         "Transitions: the step at which a run on fresh samples succeeds, medians with 95% intervals.",
         "",
         "online: parity of k = 3 bits, transformer, 20 runs",
@@ -82,3 +97,14 @@ def test_the_summary_has_the_transitions_of_runs_on_fresh_samples():
         "  T = 20     not reached by half   [4000, open]   3 of 10 runs",
         "  fit: step proportional to T^2.50 [1.75, 3.25]",
     ]
+
+
+def test_without_figures_the_summary_names_no_folder_of_them():
+    nothing = pd.DataFrame(columns=[*SERIES, "T"])
+    tables = [nothing] * 4
+    assert summary(*tables, 0.5, 0.95) == (
+        "All on one page: results/index.html. Figures: results/figures/. Tables: results/tables/.\n"
+    )
+    assert summary(*tables, 0.5, 0.95, figures=False) == (
+        "All on one page: results/index.html. Tables: results/tables/.\n"
+    )

@@ -1,9 +1,11 @@
 """What the rules take from the config."""
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pipeline import targets
 from pipeline.config import Config, ConfigError, parse
@@ -157,8 +159,15 @@ def test_a_job_of_a_round_is_told_all_but_n_and_seeds():
 
 def test_the_command_that_rebuilds_names_files_from_the_projects_folder():
     root = Path("/project")
-    command = targets.rebuild_command([root / "config/a.yaml", Path("/other/b c.yaml")], root)
+    command = targets.rebuild_command([root / "config/a.yaml", Path("/other/b c.yaml")], {}, root)
     assert command == "snakemake --cores all --configfile config/a.yaml '/other/b c.yaml'"
+
+
+def test_the_command_that_rebuilds_has_the_values_of_its_command_line():
+    values = {"claims": None, "training": {"paper": {"learning_rate": 1e-5}}, "models": {"a b": [1, "3"]}}
+    command = targets.rebuild_command([Path("/project/a.yaml")], values, Path("/project"))
+    given = dict(part.split("=") for part in shlex.split(command)[6:])
+    assert {key: yaml.safe_load(value) for key, value in given.items()} == values
 
 
 def test_the_runs_whose_attention_is_followed_have_the_block_with_the_first_seed():

@@ -137,8 +137,12 @@ class TestFigures:
         assert trained["qk_frobenius"].tolist() == [5.0], "of each run the largest head"
         assert drawn[2]["series"].tolist() == ["AND", "junta"]
         assert drawn[3][["width", "share"]].to_numpy().tolist() == [[16, 0.5], [32, 1]]
-        with pytest.raises(ValueError, match=r"no width of theory\.representation is enough"):
-            representation_figure.chart(constructions(certified=False))
+
+    def test_representation_of_widths_that_are_all_too_small(self):
+        spec = representation_figure.chart(constructions(certified=False)).to_dict()
+        assert spec["title"]["subtitle"].startswith("No width of theory.representation is enough for any support")
+        [drawn] = (rows(spec, unit) for unit in units(spec, "point"))
+        assert drawn["share"].tolist() == [0, 0]
 
     def test_a_sweep_without_any_exact_construction_keeps_its_title(self):
         table = constructions()

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import linregress
 
 from pipeline.claims.evidence import Evidence
 from pipeline.claims.rules import RULES
@@ -52,6 +53,14 @@ def test_the_query_key_norm(exponent, noise, verdict):
     finding = decided("query_key_norm_grows_like_log", IN_T, representation=length_sweep(exponent, noise=noise))
     assert finding.verdict == verdict
     assert finding.numbers[0].low < exponent < finding.numbers[0].high
+
+
+def test_the_interval_of_an_exponent_is_student_s_with_two_parameters_fitted():
+    table = length_sweep(0.8)
+    own = decided("query_key_norm_grows_like_log", IN_T, representation=table).numbers[0]
+    found = linregress(np.log(np.log(table["T"])), np.log(table["qk_frobenius"]))
+    reach = 3.182446 * found.stderr  # 97.5 % of t with 3 degrees of freedom
+    assert (own.value, own.low, own.high) == pytest.approx((found.slope, found.slope - reach, found.slope + reach))
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,8 @@ def config(path: str = "", value: object = None, **others: dict) -> Config:
             "theory.heads.training: 'online' draws fresh samples; use a protocol with samples: fixed",
         ),
         ("basin.training", "batches", "theory.basin.n: 10 is smaller than batch_size = 20; use n >= 20"),
+        ("heads.T", [20, 10**9], "theory.heads.T[1]: 1000000000 is out of range; use a value <= 1000000"),
+        ("basin.seeds", 10**7, "theory.basin.seeds: 10000000 is out of range; use a value <= 1000000"),
         (
             "representation.sweeps.width.k",
             [9],

@@ -31,6 +31,16 @@ def test_laws_of_the_norms_are_found_again():
     assert other["power"].r_squared < other["exponential"].r_squared
 
 
+def test_constructions_of_one_length_count_once():
+    """They share their position vectors: three that are alike are no three tries, and the mean of three is one."""
+    norms = pd.Series([2.0, 2.6, 2.9, 3.1], index=[10, 100, 1000, 10_000])
+    rows = [{"T": T, "qk_frobenius": norm * spread} for T, norm in norms.items() for spread in (0.9, 1.0, 1 / 0.9)]
+    table = pd.DataFrame(rows).assign(sweep="length", function="and", k=3, feasible=True)
+    alone = line(np.log(np.log(norms.index)), np.log(norms))
+    assert query_key_in_power_of_log_T(table) == pytest.approx(alone)
+    assert query_key_in_log_T(table).points == 4
+
+
 def test_exponents_of_the_bounds():
     rows = [{"bound": "norms", "source": "constructed", "T": T, "samples": 7.0 * T**0.2} for T in (10, 100, 1000)]
     rows += [{"bound": "parameters", "source": "formula", "T": T, "samples": 3.0 * T} for T in (10, 100, 1000)]

@@ -17,7 +17,7 @@ LIMIT = 3600
 def runs_table(factor=1.0, **changes) -> pd.DataFrame:
     """Nine runs of each T about the law ``step = 2 · T²``; at T = 40 the last three are censored."""
     cells = [(T, seed, factor * 2 * T**2 * 1.1 ** (seed - 4)) for T in LENGTHS for seed in range(9)]
-    runs = pd.DataFrame(cells, columns=["T", "seed", "steps"]).assign(**(KEY | changes))
+    runs = pd.DataFrame(cells, columns=["T", "seed", "steps"]).assign(**(KEY | {"eval_every": 1} | changes))
     runs["success_step"] = runs["steps"].round().where(runs["steps"] <= LIMIT).astype("Int32")
     return runs.assign(steps=runs["steps"].round().clip(upper=LIMIT).astype(int))
 
@@ -69,6 +69,16 @@ def test_axes_are_logarithmic_and_hold_all_runs(spec):
     assert x["axis"]["values"] == list(LENGTHS)
     assert y["scale"]["domain"][0] < runs_table()["steps"].min()
     assert y["scale"]["domain"][1] > LIMIT
+
+
+@pytest.mark.parametrize(("share", "lowest"), [(0.8, 0.8 / 1.15), (0.1, 0.5)])
+def test_the_axis_of_steps_holds_a_law_below_all_runs_unless_it_is_far_below(share, lowest):
+    runs = runs_table()
+    first = runs["success_step"].min()
+    fits = transition_fits(runs, 0.95).assign(exponent=0.0, constant=share * first)
+    spec = transitions.chart(runs, medians(runs, 0.95), fits).to_dict()
+    domain = units(spec, "point")[0]["encoding"]["y"]["scale"]["domain"]
+    assert domain[0] == pytest.approx(min(lowest * first, domain[1] / 10))
 
 
 def test_medians_have_the_intervals_of_the_table_and_an_open_end_reaches_the_edge():

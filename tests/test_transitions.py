@@ -3,9 +3,11 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.optimize import approx_fprime
 from scipy.stats import binom, linregress, norm, t
 
-from pipeline.statistics.censored_regression import NoSpreadError, fit, slope_interval
+from pipeline.statistics import censored_regression
+from pipeline.statistics.censored_regression import NoMaximumError, fit, slope_interval
 from pipeline.statistics.transitions import CELL, COUNTS, FAMILY, LAW, transition_fits, transitions
 
 KEY = {"experiment": "online", "function": "parity", "model": "transformer", "k": 3, "n": 2048}
@@ -13,23 +15,30 @@ LENGTHS = np.array([10, 20, 40, 80])
 
 
 def runs_of(steps_of: dict[int, list[float]], limit=10_000, **changes) -> pd.DataFrame:
-    """Runs that reach the success rule at these steps, by T; those that would after the limit are censored there."""
+    """Runs that reach the success rule at these steps, by T; those that would after the limit are censored there.
+
+    They are evaluated at every step.
+    """
     rows = [
         {"T": T, "seed": seed, "success_step": step if step <= limit else pd.NA, "steps": min(step, limit)}
         for T, steps in steps_of.items()
         for seed, step in enumerate(steps)
     ]
-    runs = pd.DataFrame(rows).assign(**(KEY | changes)).astype({"success_step": "Int64", "steps": int})
+    runs = (
+        pd.DataFrame(rows).assign(**(KEY | {"eval_every": 1} | changes)).astype({"success_step": "Int64", "steps": int})
+    )
     status = np.where(runs["success_step"].notna(), "succeeded", "failed")
     return runs.assign(success=runs["success_step"].notna(), status=status)
 
 
-def power_law_runs(repetitions: int, exponent=2.0, spread=0.4, limit=5000, runs=10) -> pd.DataFrame:
-    """Runs of the law ``step = 2000 · (T / 28.3)^exponent`` with log-normal spread; k numbers the repetitions."""
+def power_law_runs(
+    repetitions: int, exponent=2.0, spread=0.4, limit=5000, runs=10, level=2000, eval_every=1
+) -> pd.DataFrame:
+    """Runs of the law ``step = level · (T / 28.3)^exponent`` with log-normal spread; k numbers the repetitions."""
     k, T, seed = (axis.ravel() for axis in np.meshgrid(range(repetitions), LENGTHS, range(runs), indexing="ij"))
     noise = spread * np.random.default_rng(0).standard_normal(len(T))
-    step = np.ceil(2000 * (T / 800**0.5) ** exponent * np.exp(noise))
-    table = pd.DataFrame({"k": k, "T": T, "seed": seed, "steps": np.minimum(step, limit)})
+    step = eval_every * np.ceil(level * (T / 800**0.5) ** exponent * np.exp(noise) / eval_every)
+    table = pd.DataFrame({"k": k, "T": T, "seed": seed, "steps": np.minimum(step, limit), "eval_every": eval_every})
     table["success_step"] = table["steps"].where(step <= limit).astype("Int64")
     return table.assign(**{name: value for name, value in KEY.items() if name != "k"})
 
@@ -91,38 +100,79 @@ class TestCensoredRegression:
     y = 3 + 2 * x + 0.4 * np.random.default_rng(2).standard_normal(len(x))
     line = np.column_stack([np.ones_like(x), x])
 
-    def test_without_censoring_it_is_least_squares_with_student_s_interval(self):
-        everything = np.ones(len(self.x), bool)
+    def limits(self, width: float, first=-np.inf, last=np.inf) -> tuple[np.ndarray, np.ndarray]:
+        """The multiples of ``width`` about each response; of those up to ``first`` or beyond ``last``, just that."""
+        low = np.floor(self.y / width) * width
+        high = low + width
+        low, high = np.where(high <= first, -np.inf, low), np.where(high <= first, first, high)
+        return np.where(low >= last, last, low), np.where(low >= last, np.inf, high)
+
+    @pytest.mark.parametrize("width", [1e-3, 1e-6])
+    def test_as_the_limits_close_in_it_is_least_squares_with_student_s_interval(self, width):
+        limits = self.y - width / 2, self.y + width / 2
         least_squares = linregress(self.x, self.y)
-        model = fit(self.line, self.y, everything)
-        assert model.coefficients == pytest.approx([least_squares.intercept, least_squares.slope])
+        model = fit(self.line, *limits)
+        assert model.coefficients == pytest.approx([least_squares.intercept, least_squares.slope], abs=1e-5)
         residuals = self.y - self.line @ model.coefficients
-        assert model.spread == pytest.approx(residuals.std())
-        assert model.likelihood == pytest.approx(norm.logpdf(residuals, scale=model.spread).sum())
+        assert model.spread == pytest.approx(residuals.std(), abs=1e-5)
+        density = norm.logpdf(residuals, scale=model.spread).sum()
+        assert model.likelihood - len(self.y) * np.log(width) == pytest.approx(density, abs=1e-4)
         margin = t.ppf(0.95, len(self.x) - 2) * least_squares.stderr
         expected = least_squares.slope - margin, least_squares.slope + margin
-        assert slope_interval(self.x, self.y, everything, 0.9) == pytest.approx(expected, abs=1e-6)
+        assert slope_interval(self.x, *limits, 0.9) == pytest.approx(expected, abs=1e-5)
 
-    @given(st.floats(7.5, 12), st.integers(0, 2), st.sampled_from([-1e-3, 1e-3]))
-    def test_no_neighbour_is_likelier(self, limit, parameter, shift):
-        observed = self.y <= limit
-        y = np.minimum(self.y, limit)
+    @given(
+        st.sampled_from([1e-4, 0.1, 0.3]),
+        st.floats(7, 8),
+        st.floats(10, 12),
+        st.integers(0, 2),
+        st.sampled_from([-1e-2, 1e-2]),
+    )
+    def test_no_neighbour_is_likelier(self, width, first, last, parameter, shift):
+        low, high = self.limits(width, first, last)
 
         def likelihood(parameters):
             mean, spread = self.line @ parameters[:2], parameters[2]
-            density = norm.logpdf(y, mean, spread)
-            return np.where(observed, density, norm.logsf(y, mean, spread)).sum()
+            return np.log(norm.cdf(high, mean, spread) - norm.cdf(low, mean, spread)).sum()
 
-        model = fit(self.line, y, observed)
+        model = fit(self.line, low, high)
         best = np.array([*model.coefficients, model.spread])
         assert model.likelihood == pytest.approx(likelihood(best))
         moved = best.copy()
         moved[parameter] += shift
         assert likelihood(moved) < likelihood(best)
 
-    def test_responses_on_a_line_have_no_spread(self):
-        with pytest.raises(NoSpreadError):
-            fit(self.line, 3 + 2 * self.x, self.x < 4)
+    def test_a_response_far_out_in_a_tail_has_a_probability(self):
+        low, high = self.limits(0.01)
+        low[0], high[0] = low[0] + 1000, high[0] + 1000
+        model = fit(self.line, low, high)
+        assert np.isfinite([*model.coefficients, model.spread, model.likelihood]).all()
+
+    def test_derivatives(self):
+        rng = np.random.default_rng(3)
+        pieces = rng.normal(size=(5, 3)), rng.uniform(1e-3, 3, 5), rng.normal(size=(4, 3))
+        point = np.array([0.3, -0.2, 1.3])
+        slopes = approx_fprime(point, censored_regression._loss, 1e-6, *pieces)
+        assert censored_regression._gradient(point, *pieces) == pytest.approx(slopes, abs=1e-5)
+        curvature = approx_fprime(point, censored_regression._gradient, 1e-6, *pieces)
+        assert censored_regression._hessian(point, *pieces) == pytest.approx(curvature, abs=1e-4)
+
+    @pytest.mark.parametrize("width", [1e-6, 0.05, 1.0])
+    def test_means_within_all_limits_leave_no_maximum(self, width):
+        mean = 3 + 2 * self.x
+        with pytest.raises(NoMaximumError):
+            fit(self.line, mean - width / 2, mean + width / 2)
+
+    def test_means_that_nothing_holds_on_one_side_leave_no_maximum(self):
+        """All of the shortest length lie below its limit, and all others are of one length."""
+        own = self.x < 3.5
+        x, (low, high) = self.x[own], self.limits(0.1)
+        shortest = x < 3 - 0.5
+        low, high = np.where(shortest, -np.inf, low[own]), np.where(shortest, 9.0, high[own])
+        with pytest.raises(NoMaximumError):
+            fit(self.line[own], low, high)
+        with pytest.raises(NoMaximumError):
+            fit(self.line, np.full(len(self.x), -np.inf), self.y)
 
 
 class TestPowerLaw:
@@ -137,14 +187,14 @@ class TestPowerLaw:
     def test_constant_and_spread_of_a_law_without_censoring(self):
         """Each T has a run at the law times 1.25 and one at the law over 1.25."""
         law = transition_fits(
-            runs_of({T: [5 * T**2 * 4, 5 * T**2 * 4 * 16 // 25] for T in (10, 20, 40)}, 1e9), 0.95
+            runs_of({T: [20_000 * T**2, 20_000 * T**2 * 16 // 25] for T in (10, 20, 40)}, 1e9), 0.95
         ).iloc[0]
-        assert law[["exponent", "constant", "spread"]].tolist() == pytest.approx([2, 16, np.log(1.25)], rel=1e-6)
+        assert law[["exponent", "constant", "spread"]].tolist() == pytest.approx([2, 16_000, np.log(1.25)], rel=1e-6)
 
     @pytest.mark.parametrize("factor", [3, 50])
     def test_the_unit_of_the_steps_moves_the_constant_alone(self, factor):
         runs = power_law_runs(1)
-        scaled = runs.assign(success_step=runs["success_step"] * factor, steps=runs["steps"] * factor)
+        scaled = runs.assign(**{name: factor * runs[name] for name in ("success_step", "steps", "eval_every")})
         law, other = transition_fits(runs, 0.95).iloc[0], transition_fits(scaled, 0.95).iloc[0]
         assert other["constant"] == pytest.approx(factor * law["constant"], rel=1e-4)
         same = ["exponent", "exponent_low", "exponent_high", "spread"]
@@ -157,6 +207,8 @@ class TestPowerLaw:
             {10: [90, 110], 20: [20_000]},
             {10: [90, 110, 120]},
             {10: [100, 100], 20: [400, 400], 40: [1600, 20_000]},
+            {10: [1, 1, 1], 20: [1, 1, 1]},
+            {10: [1, 1, 1], 20: [1, 2, 3]},
         ],
     )
     def test_no_fit_without_two_lengths_or_without_spread(self, steps):
@@ -173,6 +225,13 @@ class TestPowerLaw:
         assert law["censored_runs"] == 10
         # That these runs take more than 100 steps says next to nothing.
         assert law["exponent"] == pytest.approx(unseen["exponent"], abs=1e-3)
+
+    def test_each_experiment_has_its_own_evaluations(self):
+        often, seldom = power_law_runs(1, level=200, eval_every=1), power_law_runs(1, level=200, eval_every=50)
+        both = transition_fits(pd.concat([often, seldom.assign(experiment="seldom")]), 0.95)
+        alone = [transition_fits(runs, 0.95).iloc[0][LAW].tolist() for runs in (often, seldom)]
+        assert both[LAW].to_numpy().tolist() == alone
+        assert alone[0] != alone[1]
 
     def test_no_online_experiment_leaves_an_empty_table(self):
         nothing = runs_of({10: [100]}).head(0)
@@ -196,4 +255,19 @@ class TestPowerLaw:
         assert np.mean(naive) < exponent - 2 * error
         assert laws["exponent"].mean() == pytest.approx(exponent, abs=error)
         covered = (laws["exponent_low"] <= exponent) & (exponent <= laws["exponent_high"])
+        assert covered.mean() == pytest.approx(0.95, abs=3 * np.sqrt(0.95 * 0.05 / repetitions))
+
+    def test_seldom_evaluations_do_not_bias_the_exponent(self):
+        """Many runs end at the first evaluation or the second. Taken for exact, their steps give too small an exponent.
+
+        Tolerances as above.
+        """
+        repetitions = 80
+        runs = power_law_runs(repetitions, 0.9, 0.3, level=60, eval_every=50)
+        laws = transition_fits(runs, 0.95)
+        naive = [linregress(np.log(own["T"]), np.log(own["steps"])).slope for _, own in runs.groupby("k")]
+        error = 4 * laws["exponent"].std() / np.sqrt(repetitions)
+        assert np.mean(naive) < 0.9 - 2 * error
+        assert laws["exponent"].mean() == pytest.approx(0.9, abs=error)
+        covered = (laws["exponent_low"] <= 0.9) & (laws["exponent_high"] >= 0.9)
         assert covered.mean() == pytest.approx(0.95, abs=3 * np.sqrt(0.95 * 0.05 / repetitions))

@@ -30,7 +30,8 @@ CONTRACTS = {
     "law_fits": "experiment function model k law a a_low a_high b b_low b_high log_likelihood parameters aic bic"
     " aic_weight held_out_log_likelihood dispersion contexts runs",
     "law_verdicts": "experiment function model k verdict best_aic best_bic best_held_out log_vs_power p_log p_power"
-    " asymptote contexts T_min T_max runs reason",
+    " asymptote n_mean n_mean_low n_mean_high contexts T_min T_max runs reason",
+    "law_sizes": "experiment function model k T n n_low n_high bracketed",
     "attention": "experiment function model k T n seed success support_mass support_recovered",
     "attention_maps": "experiment function model k T n seed head position weight in_support",
     "attention_steps": "experiment function model k T n seed step position weight in_support",
@@ -122,7 +123,7 @@ def test_every_claim_is_in_the_ledger_and_a_smoke_run_decides_none(finished):
     assert all(entry["reason"].startswith("no runs of experiment ") for entry in on_runs)
     page = (folder / "results/claims.md").read_text()
     absent = [entry for entry in on_runs if not entry["runs"]["count"]]
-    assert f"  undecided      and {len(absent)} more, on experiments that are not in this config\n" in printed
+    assert f"  undecided      and {len(absent)} more, on what this config does not run\n" in printed
     for entry in entries:
         assert f"## {entry['id']}\n" in page
         assert (f"  undecided      {entry['statement']}\n" in printed) == (entry not in absent)

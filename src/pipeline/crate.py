@@ -96,7 +96,10 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=Path("results"))
     parser.add_argument("--command", required=True, help="the command that made the results")
     given = parser.parse_args()
-    print(f"described in {write(given.results, given.command)}")
+    try:
+        print(f"described in {write(given.results, given.command)}")
+    except FileNotFoundError as error:
+        raise SystemExit(str(error)) from None
 
 
 if __name__ == "__main__":

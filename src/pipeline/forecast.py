@@ -16,10 +16,10 @@ from math import comb, prod
 from pathlib import Path
 
 from pipeline import targets
+from pipeline.command import config_of
 from pipeline.config import (
     NO_TRAINING,
     Config,
-    ConfigError,
     CurveAddress,
     Data,
     DecisionTree,
@@ -27,16 +27,17 @@ from pipeline.config import (
     Lstm,
     Mlp,
     Section,
+    Success,
     Training,
     Transformer,
-    load,
 )
 from pipeline.durations import DAY, duration
 
 LEARNER = ("data", "model", "training")
 Job = tuple[str, Mapping[str, str]]  # its rule and its wildcards
 
-TOLD_APART = ("train", "train_adaptive", "fit", "dataset", "holdout")  # rules
+THEORY = {"head_norms": "heads", "basin": "basin"}  # of the rules that train for the theory, the part of its section
+TOLD_APART = ("train", "train_adaptive", "fit", "dataset", "holdout", *THEORY)  # rules
 START = 0.1  # of one of their jobs, a fork of the job server
 CLUSTER_START = 4.0  # of any job on a cluster, where Snakemake and Python start once more for each
 OTHER = 2.5  # a job that makes a table or a figure
@@ -58,7 +59,7 @@ def step_seconds(model: Section, T: int, n: int) -> float:
     scale = model.width / 64 * (model.width + model.mlp_width) / 128
     if not _by_token(model):
         return scale * T * n * (3e-6 + (model.layers - 1) * (8e-6 + 2.2e-7 * T))
-    masks = 2.4e-4 + 2.2e-7 * T * n if model.dropout.attention else 0
+    masks = 8e-9 * T * n if model.dropout.attention else 0
     return scale * (6.1e-5 + 2.4e-7 * T + 9e-7 * n + 3.4e-9 * T * n) + masks
 
 
@@ -103,6 +104,8 @@ def job_seconds(config: Config, rule: str, wildcards: Mapping[str, str]) -> floa
     """A job."""
     if rule not in TOLD_APART:
         return OTHER
+    if rule in THEORY:
+        return START + _theory_seconds(config, THEORY[rule])
     function, data = wildcards["function"], config.data[wildcards["data"]]
     k, T, n = (int(wildcards.get(name, 0)) for name in ("k", "T", "n"))
     if rule == "train_adaptive":
@@ -128,6 +131,17 @@ def _adaptive_seconds(config: Config, curve: CurveAddress) -> float:
     return experiment.adaptive.seeds * (run + drawing_seconds(data, curve.function, curve.k, curve.T, n))
 
 
+def _theory_seconds(config: Config, part: str) -> float:
+    """All runs of ``theory.heads``, which go on to the last step, or of ``theory.basin``, from each of its starts."""
+    one = getattr(config.theory, part)
+    data, model, training = config.data[one.data], config.models[one.model], config.training[one.training]
+    if part == "heads":
+        training = training.model_copy(update={"success": Success(when="last")})
+    starts = 1 if part == "heads" else 1 + len(one.noise)
+    cells = [(int(address["T"]), int(address["n"])) for address in targets.theory_addresses(config, part)]
+    return one.seeds * starts * sum(training_seconds(model, training, data, T, n) for T, n in cells)
+
+
 def all_jobs(config: Config) -> list[Job]:
     """The jobs of a config when nothing is done yet; those of tables and figures by number only."""
     found: dict[tuple[str, ...], Job] = {}
@@ -136,10 +150,12 @@ def all_jobs(config: Config) -> list[Job]:
         rule = "fit" if cell.training == NO_TRAINING else "train"
         for seeds in blocks:
             block = {**address, "seeds": f"{seeds[0]}-{seeds[-1]}"}
-            sample = [block[name] for name in ("data", "function", "k", "T")]
-            found["holdout", *sample] = "holdout", block
-            found["dataset", *sample, block["n"], block["seeds"]] = "dataset", block
+            found |= _data_jobs(block)
             found[rule, *block.values()] = rule, block
+    for rule, part in THEORY.items():
+        for block in targets.theory_addresses(config, part):
+            found |= _data_jobs(block)
+            found[rule,] = rule, {}
     rounds = [(curve, one.adaptive) for curve, one in config.adaptive.items()]
     chosen = [
         ("train_adaptive", {name: str(value) for name, value in curve._asdict().items()})
@@ -148,6 +164,15 @@ def all_jobs(config: Config) -> list[Job]:
     ]
     others = len(targets.figure_files(config, "")) // 3 + TABLES + sum(adaptive.rounds for _, adaptive in rounds)
     return [*found.values(), *chosen, *[("other", {})] * others]
+
+
+def _data_jobs(block: Mapping[str, str]) -> dict[tuple[str, ...], Job]:
+    """The jobs that draw the data of a block of runs, each by what tells it apart."""
+    sample = [block[name] for name in ("data", "function", "k", "T")]
+    return {
+        ("holdout", *sample): ("holdout", block),
+        ("dataset", *sample, block["n"], block["seeds"]): ("dataset", block),
+    }
 
 
 def forecast(config: Config, jobs: Iterable[Job], cores: int, start: float = 0) -> str:
@@ -178,12 +203,7 @@ def main() -> None:
     parser.add_argument("config", type=Path, nargs="+")
     parser.add_argument("--cores", type=int, default=os.cpu_count())
     given = parser.parse_args()
-    try:
-        config = load(*given.config)
-    except ConfigError as error:
-        raise SystemExit(f"The config is wrong:\n{error}") from None
-    except OSError as error:
-        raise SystemExit(f"{error.filename}: {error.strerror}; name a YAML file such as config/quick.yaml") from None
+    config = config_of(given.config)
     print(forecast(config, all_jobs(config), given.cores))
 
 

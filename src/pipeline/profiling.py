@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from pipeline.command import config_of
 from pipeline.dry_run import WorkflowFailed, dry_run
 
 RECORDS = Path(".snakemake/metadata")
@@ -96,6 +97,7 @@ def main() -> None:
     parser.add_argument("config", type=Path, nargs="+")
     parser.add_argument("--cores", type=int, default=os.cpu_count(), help="that the workflow had; default: all")
     given = parser.parse_args()
+    config_of(given.config)
     jobs = job_times()
     if not jobs:
         files = " ".join(map(str, given.config))

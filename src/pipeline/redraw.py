@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipeline.command import config_of
 from pipeline.dry_run import LEARNING, TRAINING, WorkflowFailed, dry_run
 
 
@@ -43,4 +44,6 @@ def redraw(configs: Sequence[Path]) -> int:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("config", type=Path, nargs="+")
-    sys.exit(redraw(parser.parse_args().config))
+    given = parser.parse_args()
+    config_of(given.config)
+    sys.exit(redraw(given.config))

@@ -12,7 +12,8 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from pipeline.blocks import seed_range
-from pipeline.config import NO_TRAINING, Cell, Config, ConfigError, CurveAddress, load
+from pipeline.command import config_of
+from pipeline.config import NO_TRAINING, Cell, Config, CurveAddress
 from pipeline.dry_run import Job, WorkflowFailed, dry_run
 from pipeline.targets import present_blocks
 
@@ -25,7 +26,7 @@ KINDS = {
     "fit": ("fit", Cell._fields),
     "dataset": ("training-set file", ("function", "data", "k", "T", "n")),
     "holdout": ("holdout", ("function", "data", "k", "T")),
-    "design": ("design of adaptive runs", CurveAddress._fields),
+    "design": ("adaptive design", CurveAddress._fields),
     "train_adaptive": ("adaptive training job", CurveAddress._fields),
 }
 ABSENT, FOLLOWS = "not there yet", "what it is made of is made again"
@@ -164,9 +165,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("config", type=Path, nargs="+")
     given = parser.parse_args()
+    config = config_of(given.config)
     try:
-        config, jobs = load(*given.config), dry_run(given.config)
-    except (ConfigError, WorkflowFailed, OSError) as error:
+        jobs = dry_run(given.config)
+    except WorkflowFailed as error:
         sys.exit(str(error))
     print(report(jobs, config, present_blocks(RUN_FILE)))
 

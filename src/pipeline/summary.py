@@ -19,6 +19,7 @@ def summary(
     transitions: pd.DataFrame | None = None,
     growth: pd.DataFrame | None = None,
     claims: Sequence[Mapping] = (),
+    figures: bool = True,
 ) -> str:
     """Critical sample sizes with their intervals, the fitted law, and what to know of the runs behind them.
 
@@ -32,8 +33,13 @@ def summary(
         transitions: the table transitions, if there are experiments on fresh samples.
         growth: the table transition_fits, likewise.
         claims: the entries of the ledger of claims.
+        figures: whether the config draws any.
     """
-    lines = [f"Critical sample size: the n at which {share:.0%} of the runs succeed, with {confidence:.0%} intervals."]
+    lines = []
+    if len(critical):
+        lines.append(
+            f"Critical sample size: the n at which {share:.0%} of the runs succeed, with {confidence:.0%} intervals."
+        )
     for key, rows in critical.groupby(SERIES):
         mine, law, judged = (table[(table[SERIES] == list(key)).all(axis=1)] for table in (runs, fits, verdicts))
         experiment, function, model, k = key
@@ -46,8 +52,9 @@ def summary(
         ]
         lines += _transitions(transitions, growth)
     lines += _verdicts(claims)
-    places = "All on one page: results/index.html. Figures: results/figures/. Tables: results/tables/."
-    return "\n".join([*lines, "", places]) + "\n"
+    drawn = " Figures: results/figures/." if figures else ""
+    lines += ["", f"All on one page: results/index.html.{drawn} Tables: results/tables/."]
+    return "\n".join(lines).lstrip("\n") + "\n"
 
 
 def _sizes(rows: pd.DataFrame) -> Iterator[str]:
@@ -57,7 +64,8 @@ def _sizes(rows: pd.DataFrame) -> Iterator[str]:
             yield f"  T = {row.T:<6} {side} n of the grid"
         else:
             interval = f"[{_end(row.ci_low)}, {_end(row.ci_high)}]"
-            yield f"  T = {row.T:<6} n = {row.n_critical:6.1f}   {interval}   smallest n of the grid: {row.n_grid}"
+            smallest = f"smallest n reaching the share: {row.n_grid}"
+            yield f"  T = {row.T:<6} n = {row.n_critical:6.1f}   {interval}   {smallest}"
 
 
 def _end(value: float) -> str:
@@ -77,14 +85,20 @@ def _transitions(transitions: pd.DataFrame, growth: pd.DataFrame) -> Iterator[st
 
 
 def _verdicts(claims: Sequence[Mapping]) -> Iterator[str]:
-    """The verdict on each claim; those on experiments that are all absent are counted."""
+    """The verdict on each claim; those on what the config does not run are counted."""
     if claims:
         yield from ("", "Claims, each with its numbers and runs in results/claims.md:")
     undecided = [one for one in claims if one["verdict"] == "undecided"]
-    absent = [one for one in undecided if one["runs"]["experiments"] and not one["runs"]["count"]]
+    absent = [one for one in undecided if _has_nothing(one)]
     yield from (f"  {one['verdict']:<14} {one['statement']}" for one in claims if one not in absent)
     if absent:
-        yield f"  {'undecided':<14} and {len(absent)} more, on experiments that are not in this config"
+        yield f"  {'undecided':<14} and {len(absent)} more, on what this config does not run"
+
+
+def _has_nothing(claim: Mapping) -> bool:
+    """Whether there are no runs of a claim's experiments or, of a claim on the theory, no table."""
+    names, count = claim["runs"]["experiments"], claim["runs"]["count"]
+    return not count if names else claim["reason"].startswith("no table")
 
 
 def _laws(fits: pd.DataFrame) -> Iterator[str]:
@@ -107,7 +121,7 @@ def _plateaus(rows: pd.DataFrame, runs: pd.DataFrame) -> Iterator[str]:
     if len(low):
         lengths = ", ".join(f"{T} ({1 - rate:.0%})" for T, rate in low.items())
         yield f"  even at the largest n runs fail, at T = {lengths}: if for other reasons than the sample, the fitted"
-        yield "  n, on a curve that rises to 100%, is too large; compare the smallest n of the grid"
+        yield "  n, on a curve that rises to 100%, is too large; compare the smallest n reaching the share"
 
 
 def _counts(runs: pd.DataFrame) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import glob
 import json
+import math
 import re
 import shlex
 from collections import defaultdict
@@ -10,6 +11,9 @@ from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
+
+import yaml
 
 from pipeline.blocks import block_name, seed_range
 from pipeline.captions import Caption
@@ -225,6 +229,12 @@ def _mapped_cells(config: Config) -> list[tuple[str, Cell]]:
     return [(name, cell) for name, one in shown(config, "attention_map").items() for cell in one.cells()]
 
 
+def transition_spec(config: Config) -> str:
+    """What the power law of transitions needs: each experiment's steps between evaluations, and the confidence."""
+    every = {name: config.training[one.training].eval_every for name, one in config.online.items()}
+    return json.dumps({"eval_every": every, "confidence": config.analysis.confidence})
+
+
 def noise_spec(config: Config) -> str:
     """The specification of the figure of noise: the rates of each experiment that it shows."""
     protocols = {name: config.data[experiment.data] for name, experiment in shown(config, "noise").items()}
@@ -278,12 +288,17 @@ def theory_cells(config: Config, part: str, pattern: str) -> list[str]:
         part: ``heads`` or ``basin``.
         pattern: a path with the wildcards of a block of training sets, or of a holdout.
     """
+    return [pattern.format(**address) for address in theory_addresses(config, part)]
+
+
+def theory_addresses(config: Config, part: str) -> list[dict[str, str]]:
+    """Of each of these cells, the wildcards of its training sets."""
     one = getattr(config.theory, part, None)
     if not one:
         return []
     lengths, sizes = ((value,) if isinstance(value, int) else value for value in (one.T, one.n))
-    values = {"data": one.data, "function": one.function, "k": one.k, "seeds": f"0-{one.seeds - 1}"}
-    return [pattern.format(**values, T=T, n=n) for T in lengths for n in sizes]
+    values = {"data": one.data, "function": one.function, "k": str(one.k), "seeds": f"0-{one.seeds - 1}"}
+    return [{**values, "T": str(T), "n": str(n)} for T in lengths for n in sizes]
 
 
 def theory_functions(config: Config, part: str) -> tuple[str, ...]:
@@ -358,7 +373,8 @@ def claims_tables(config: Config, claims: Mapping[str, Claim], folder: str) -> l
 
 def _tables(config: Config) -> set[str]:
     """The names of the tables that the workflow makes."""
-    made = {"runs", "success_rates", "critical_sample_size", "scaling_fits", "law_fits", "law_verdicts"}
+    made = {"runs", "success_rates", "critical_sample_size", "scaling_fits"}
+    made |= {"law_fits", "law_verdicts", "law_sizes"}
     made |= set(theory_tables(config))
     if config.online:
         made |= {"transitions", "transition_fits"}
@@ -389,7 +405,20 @@ def page_spec(config: Config, tables: Mapping[str, Mapping[str, str]], captions:
     return json.dumps({"figures": figures})
 
 
-def rebuild_command(files: Iterable[Path], root: Path) -> str:
-    """The command that builds the results of some config files again, in the project's folder ``root``."""
+def rebuild_command(files: Iterable[Path], values: Mapping[str, Any], root: Path) -> str:
+    """The command that builds the results again, in the project's folder ``root``.
+
+    Args:
+        files: the config files.
+        values: of ``--config``.
+        root: the project's folder.
+    """
     names = (path.relative_to(root) if path.is_relative_to(root) else path for path in files)
-    return shlex.join(["snakemake", "--cores", "all", "--configfile", *map(str, names)])
+    given = [f"{key}={_in_a_line(value)}" for key, value in values.items()]
+    config = ["--config", *given] if given else []
+    return shlex.join(["snakemake", "--cores", "all", "--configfile", *map(str, names), *config])
+
+
+def _in_a_line(value: Any) -> str:
+    """A value as YAML."""
+    return yaml.safe_dump(value, default_flow_style=True, width=math.inf).removesuffix("...\n").strip()

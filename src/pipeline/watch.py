@@ -15,7 +15,8 @@ import pandas as pd
 import vl_convert
 
 from pipeline import targets
-from pipeline.config import NO_TRAINING, Config, ConfigError, Experiment, load
+from pipeline.command import config_of
+from pipeline.config import NO_TRAINING, Config, Experiment
 from pipeline.durations import duration
 from pipeline.figures import critical_sample_size
 from pipeline.figures.style import VEGA_LITE
@@ -179,10 +180,9 @@ def main() -> None:
     parser.add_argument("--interval", type=float, default=10, help="seconds between two looks")
     parser.add_argument("--once", action="store_true", help="look once")
     given = parser.parse_args()
+    config = config_of(given.config)
     try:
-        follow(load(*given.config), given.folder, given.picture, None if given.once else given.interval)
-    except ConfigError as error:
-        raise SystemExit(f"The config is wrong:\n{error}") from None
+        follow(config, given.folder, given.picture, None if given.once else given.interval)
     except OSError as error:
         raise SystemExit(f"{error.filename}: {error.strerror}") from None
     except KeyboardInterrupt:

@@ -200,11 +200,6 @@ rule sensitivity:
         " --output {output} --log {log}"
 
 
-ONLINE = json.dumps(
-    {"experiments": list(CONFIG.online), "confidence": CONFIG.analysis.confidence}
-)
-
-
 rule transitions:
     input:
         runs=rules.runs_table.output[0],
@@ -215,7 +210,12 @@ rule transitions:
     conda:
         "../../environment.yml"
     params:
-        spec=ONLINE,
+        spec=json.dumps(
+            {
+                "experiments": list(CONFIG.online),
+                "confidence": CONFIG.analysis.confidence,
+            }
+        ),
         code=code_of("pipeline.jobs.transitions"),
     shell:
         "python -m pipeline.jobs transitions --spec {params.spec:q} --runs {input.runs} --output {output} --log {log}"
@@ -231,7 +231,7 @@ rule transition_fits:
     conda:
         "../../environment.yml"
     params:
-        spec=ONLINE,
+        spec=targets.transition_spec(CONFIG),
         code=code_of("pipeline.jobs.transition_fits"),
     shell:
         "python -m pipeline.jobs transition_fits --spec {params.spec:q} --runs {input.runs} --output {output}"

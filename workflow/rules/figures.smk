@@ -92,7 +92,7 @@ for figure, tables in FIGURE_TABLES.items():
             code=code_of(f"pipeline.figures.{figure}"),
         shell:
             "python -m pipeline.figures.{params.figure} {params.tables} {params.options}"
-            " --experiments {params.experiments} --output-folder results/figures 2> {log}"
+            " --experiments {params.experiments} --output-folder results/figures --log {log}"
 
 
 # Of runs on fresh samples, if there are any.
@@ -131,6 +131,7 @@ rule summary:
             {
                 "share": CONFIG.analysis.success_share,
                 "confidence": CONFIG.analysis.confidence,
+                "figures": bool(targets.drawn(CONFIG)),
             }
         ),
         options=" ".join(

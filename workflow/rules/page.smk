@@ -4,7 +4,9 @@
 DRAWN = targets.drawn(CONFIG)
 SHOWN_TABLES = {**FIGURE_TABLES, **THEORY_TABLES}
 COMMAND = targets.rebuild_command(
-    (Path(file).resolve() for file in workflow.configfiles), Path(workflow.basedir)
+    (Path(file).resolve() for file in workflow.configfiles),
+    pipeline.config.typed(workflow.config_settings.config),
+    Path(workflow.basedir),
 )
 
 

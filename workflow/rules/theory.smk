@@ -112,7 +112,7 @@ for figure, tables in THEORY_TABLES.items():
             tables=" ".join(f"--{name} {path}" for name, path in tables.items()),
             code=code_of(f"pipeline.figures.{figure}"),
         shell:
-            "python -m pipeline.figures.{params.figure} {params.tables} --output-folder results/figures 2> {log}"
+            "python -m pipeline.figures.{params.figure} {params.tables} --output-folder results/figures --log {log}"
 
 
 rule theory:

@@ -19,6 +19,7 @@ TABLES = (
     "scaling_fits",
     "law_fits",
     "law_verdicts",
+    "law_sizes",
     "transitions",
     "transition_fits",
     "learning_curves",

@@ -48,7 +48,13 @@ class Part:
 
     @property
     def verdict(self) -> str:
-        """Supported if the whole interval lies in the band, not supported if all of it lies outside."""
+        """Supported if the whole interval lies in the band, not supported if all of it lies outside.
+
+        Raises:
+            ValueError: the interval's ends are in the wrong order; it would lie in any band.
+        """
+        if self.number.low > self.number.high:
+            raise ValueError(f"{self.number.name}: an interval from {self.number.low:g} to {self.number.high:g}")
         if self.low <= self.number.low and self.number.high <= self.high:
             return SUPPORTED
         return NOT_SUPPORTED if self.number.high < self.low or self.number.low > self.high else UNDECIDED

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pipeline.baselines.consistent import too_large
 from pipeline.config.experiments import CurveAddress, Experiment
 from pipeline.config.factors import factors
-from pipeline.config.figures import Figure, Figures, SensitivityFigure
+from pipeline.config.figures import ComparisonFigure, Figure, Figures, NoiseFigure, SensitivityFigure
 from pipeline.config.learners import TRAINED, Consistent, Transformer
 from pipeline.config.protocols import Data, Training
 from pipeline.config.sections import Location, Section
@@ -106,16 +106,49 @@ def _search_problems(experiment: Experiment) -> Problems:
 
 
 def figure_problems(
-    figures: Figures, experiments: Mapping[str, Experiment], training: Mapping[str, Training]
+    figures: Figures,
+    experiments: Mapping[str, Experiment],
+    data: Mapping[str, Data],
+    training: Mapping[str, Training],
 ) -> Problems:
     """What figures need of their experiments and these do not have, each at its location below the figures."""
+    for key, index, name, figure in _shown(figures):
+        experiment = experiments[name]
+        protocols = data[experiment.data], training.get(experiment.training)
+        problems = (CONDITIONS[need](experiment, *protocols) for need in figure.needs)
+        yield from (((key, "experiments", index), problem.format(repr(name))) for problem in problems if problem)
+
+
+def _shown(figures: Figures) -> Iterator[tuple[str, int, str, Figure]]:
+    """Every figure's name, with the place and the name of every experiment in it, and the figure."""
     for key, figure in figures:
-        names: tuple[str, ...] = figure.experiments if isinstance(figure, Figure) else ()
-        for index, name in enumerate(names):
-            experiment = experiments[name]
-            for need in figure.needs:
-                if problem := CONDITIONS[need](experiment, training.get(experiment.training)):
-                    yield (key, "experiments", index), problem.format(repr(name))
+        if isinstance(figure, Figure):
+            yield from ((key, index, name, figure) for index, name in enumerate(figure.experiments))
+
+
+def mark_problems(figures: Figures, experiments: Mapping[str, Experiment], data: Mapping[str, Data]) -> Problems:
+    """Experiments that a figure would draw as the same mark, each at its location below the figures.
+
+    They may differ in training or data, which such a figure does not tell apart.
+    """
+    owners: dict[tuple, str] = {}
+    for key, index, name, figure in _shown(figures):
+        if not isinstance(figure, ComparisonFigure) or not experiments[name].enabled:
+            continue
+        one = experiments[name]
+        noise = data[one.data].rates if isinstance(figure, NoiseFigure) else ()
+        for k, T in _lengths(one):
+            if (owner := owners.setdefault((key, one.function, one.model, noise, k, T), name)) != name:
+                mark = f"{one.model} on {one.function} of k = {k} bits at T = {T}"
+                mark += " with the same noise" if noise else ""
+                problem = f"{name!r} and {owner!r} would share a mark: {mark}; show one of them"
+                yield (key, "experiments", index), problem
+                break
+
+
+def _lengths(experiment: Experiment) -> Iterator[tuple[int, int]]:
+    """Each k with each T of its."""
+    return ((k, T) for _, grid in experiment.located_grids() for k in grid.k for T in grid.T)
 
 
 def sensitivity_problems(
@@ -129,7 +162,7 @@ def sensitivity_problems(
     base = experiments[figure.base]
     if not base.enabled:
         yield ("base",), f"{figure.base!r} is off; write enabled: true in it, or leave the figure out"
-    if problem := _fixed_samples(base, training.get(base.training)):
+    if problem := _fixed_samples(base, data[base.data], training.get(base.training)):
         yield ("base",), problem.format(repr(figure.base))
     for index, name in enumerate(figure.experiments):
         found = [one.factor for one in factors(experiments[name], base, data, models, training)]
@@ -147,43 +180,62 @@ def _axis(experiment: Experiment, axis: str) -> set[int]:
     return {value for _, grid in experiment.located_grids() for value in getattr(grid, axis)}
 
 
-def _one(axis: str) -> Callable[[Experiment, Training | None], str | None]:
-    def check(experiment: Experiment, training: Training | None) -> str | None:
+Condition = Callable[[Experiment, Data, Training | None], str | None]
+
+
+def _one(axis: str) -> Condition:
+    def check(experiment: Experiment, data: Data, training: Training | None) -> str | None:
         count = len(_axis(experiment, axis))
         return f"{{}} has {count} values of {axis}; use an experiment with one" if count > 1 else None
 
     return check
 
 
-def _fixed_samples(experiment: Experiment, training: Training | None) -> str | None:
+def _one_n_for_each_k(experiment: Experiment, data: Data, training: Training | None) -> str | None:
+    sizes: dict[int, set[int]] = {}
+    for _, grid in experiment.located_grids():
+        for k in grid.k:
+            sizes.setdefault(k, set()).update(grid.n)
+    several = ((k, len(found)) for k, found in sizes.items() if len(found) > 1)
+    told = "{{}} has {1} values of n at k = {0}; use an experiment with one"
+    return next((told.format(*one) for one in several), None)
+
+
+def _one_noise(experiment: Experiment, data: Data, training: Training | None) -> str | None:
+    return "{} has noise of labels and of bits; use an experiment with one kind" if all(data.rates) else None
+
+
+def _fixed_samples(experiment: Experiment, data: Data, training: Training | None) -> str | None:
     fresh = training and training.samples == "fresh"
     return "{} draws fresh samples at every step; use an experiment with samples: fixed" if fresh else None
 
 
-def _fresh_samples(experiment: Experiment, training: Training | None) -> str | None:
+def _fresh_samples(experiment: Experiment, data: Data, training: Training | None) -> str | None:
     fresh = training and training.samples == "fresh"
     return None if fresh else "the samples of {} are fixed; use an experiment with samples: fresh"
 
 
-def _whole_curves(experiment: Experiment, training: Training | None) -> str | None:
+def _whole_curves(experiment: Experiment, data: Data, training: Training | None) -> str | None:
     if training is None:
         return "{} has no training steps; use a learner that is trained"
     stops = training.success.when != "last"
     return "the runs of {} stop early; use a training protocol with success.when: last" if stops else None
 
 
-def _recorded(what: str) -> Callable[[Experiment, Training | None], str | None]:
-    def check(experiment: Experiment, training: Training | None) -> str | None:
+def _recorded(what: str) -> Condition:
+    def check(experiment: Experiment, data: Data, training: Training | None) -> str | None:
         recorded = training and what in training.record
         return None if recorded else f"{{}} does not record {what}; use a training protocol with record: [{what}]"
 
     return check
 
 
-# Of an experiment and its training protocol, what is wrong, with a place for the experiment's name; None if nothing is.
+# Of an experiment and its protocols, what is wrong, with a place for the experiment's name; None if nothing is.
 CONDITIONS = {
     "one_k": _one("k"),
     "one_T": _one("T"),
+    "one_n_for_each_k": _one_n_for_each_k,
+    "one_noise": _one_noise,
     "fixed_samples": _fixed_samples,
     "fresh_samples": _fresh_samples,
     "whole_curves": _whole_curves,

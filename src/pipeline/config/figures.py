@@ -22,6 +22,16 @@ class SampleSizeFigure(Figure):
     needs = ("fixed_samples",)
 
 
+class ComparisonFigure(SampleSizeFigure):
+    """A figure with one mark for each function, k, model and T, of whichever experiment."""
+
+
+class NoiseFigure(ComparisonFigure):
+    """Critical sample sizes over the rate of one kind of noise, with a mark for each rate."""
+
+    needs = ("fixed_samples", "one_noise")
+
+
 def _inside(path: str) -> str:
     if PurePath(path).is_absolute() or ".." in PurePath(path).parts:
         raise ValueError(f"{path!r} leads out of the project's folder; use a path inside it, relative to it")
@@ -51,7 +61,7 @@ class OnlineFigure(Figure):
 class ProgressFigure(OnlineFigure):
     """Hidden progress."""
 
-    needs = ("fresh_samples", "progress")
+    needs = ("fresh_samples", "progress", "one_n_for_each_k")
 
 
 class SensitivityFigure(PaperFigure):
@@ -92,14 +102,17 @@ class Figures(Section):
     learning_curves: LearningCurvesFigure | None = Field(
         None, description="Loss and holdout accuracy over steps; for experiments with one k and T and no early stops."
     )
-    functions: SampleSizeFigure | None = Field(
+    functions: ComparisonFigure | None = Field(
         None, description="Critical sample size against T, the functions side by side."
     )
-    sparsity: SampleSizeFigure | None = Field(None, description="Critical sample size against k.")
-    learners: SampleSizeFigure | None = Field(
+    sparsity: ComparisonFigure | None = Field(None, description="Critical sample size against k.")
+    learners: ComparisonFigure | None = Field(
         None, description="Critical sample size against T, all learners of a function in a panel."
     )
-    noise: SampleSizeFigure | None = Field(None, description="Critical sample size against the rate of noise.")
+    noise: NoiseFigure | None = Field(
+        None,
+        description="Critical sample size against the rate of noise; for experiments with one kind of it, or none.",
+    )
     sensitivity: SensitivityFigure | None = Field(
         None, description="How far each change of one setting moves the critical sample size, at each T of the base."
     )
@@ -113,7 +126,8 @@ class Figures(Section):
         None, description="Step of the transition against T; for experiments on fresh samples."
     )
     progress: ProgressFigure | None = Field(
-        None, description="Hidden progress over steps; for experiments on fresh samples that record progress."
+        None,
+        description="Hidden progress over steps; for experiments on fresh samples that record it, one n for each k.",
     )
     representation: bool = Field(
         False, description="Norms of constructed heads and the width they take, if `theory.representation` is on."

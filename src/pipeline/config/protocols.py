@@ -30,9 +30,14 @@ class Data(Section):
     )
 
     @property
+    def rates(self) -> tuple[float, float]:
+        """The rates of noise, of labels and of bits."""
+        return self.label_noise, self.feature_noise
+
+    @property
     def noisy(self) -> bool:
         """Whether training samples are changed after they were drawn."""
-        return bool(self.label_noise or self.feature_noise)
+        return any(self.rates)
 
 
 class Success(Section):

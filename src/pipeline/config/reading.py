@@ -22,10 +22,7 @@ def parse(raw: dict[str, Any]) -> Config:
     Raises:
         ConfigError: if anything is wrong with it; the message lists every problem that was found.
     """
-    if raw is None:
-        raise ConfigError("config: empty; write at least the section 'experiments'")
-    if not isinstance(raw, dict):
-        raise ConfigError(f"config: {show(raw)} is not a mapping; write 'key: value' lines")
+    raw = _mapping(raw, "config")
     try:
         return Config.model_validate(raw, context=_defined_names(raw))
     except ValidationError as error:
@@ -37,7 +34,15 @@ def load(*paths: str | Path) -> Config:
 
     Raises what `read` and `parse` raise.
     """
-    return parse(reduce(_laid_over, map(read, paths)))
+    return parse(reduce(_laid_over, (_mapping(read(path), path) for path in paths)))
+
+
+def _mapping(raw: Any, place: str | Path) -> dict[str, Any]:
+    if raw is None:
+        raise ConfigError(f"{place}: empty; write at least one section, such as 'experiments'")
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{place}: {show(raw)} is not a mapping; write 'key: value' lines")
+    return raw
 
 
 def _laid_over(below: Any, above: Any) -> Any:

@@ -9,7 +9,13 @@ from typing import Any, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from pipeline.blocks import cut
-from pipeline.config.conditions import experiment_problems, figure_problems, overlap_problems, sensitivity_problems
+from pipeline.config.conditions import (
+    experiment_problems,
+    figure_problems,
+    mark_problems,
+    overlap_problems,
+    sensitivity_problems,
+)
 from pipeline.config.experiments import NO_TRAINING, Cell, CurveAddress, Experiment
 from pipeline.config.figures import Figures
 from pipeline.config.learners import Model, Transformer
@@ -95,8 +101,10 @@ class Config(Section):
     @field_validator("figures")
     @classmethod
     def _figures_can_be_drawn(cls, figures: Figures, info: ValidationInfo) -> Figures:
-        if {"training", "experiments"} <= info.data.keys():
-            reject(figure_problems(figures, info.data["experiments"], info.data["training"]))
+        if {"data", "training", "experiments"} <= info.data.keys():
+            experiments, data, training = (info.data[key] for key in ("experiments", "data", "training"))
+            reject(figure_problems(figures, experiments, data, training))
+            reject(mark_problems(figures, experiments, data))
         sections = ("experiments", "data", "models", "training")
         if figures.sensitivity and info.data.keys() >= set(sections):
             found = sensitivity_problems(figures.sensitivity, *(info.data[key] for key in sections))

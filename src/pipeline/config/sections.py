@@ -112,7 +112,7 @@ def reject(problems: Iterable[tuple[Location, str]]) -> None:
 
 Name = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]  # names become parts of file paths
 Count = Annotated[int, Field(ge=1)]
-Size = Annotated[int, Field(ge=1, le=10**6)]  # of a cell; about ten times what was ever run
+Size = Annotated[int, Field(ge=1, le=10**6)]  # of a cell or a construction; about ten times what was ever run
 Share = Annotated[float, Field(gt=0, lt=1)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
 SetOf = Annotated[  # strict mode would take tuples only, and YAML has none

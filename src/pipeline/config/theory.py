@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, ValidationInfo
 
 from pipeline.config.learners import Transformer
 from pipeline.config.protocols import Training
-from pipeline.config.sections import Count, ListOf, Location, Section, check_known, name_of
+from pipeline.config.sections import Count, ListOf, Location, Section, Size, check_known, name_of
 from pipeline.functions import FUNCTIONS
 
 MAX_SPARSITY = 8  # the general construction takes up to 2^k - 1 hidden units
@@ -33,7 +33,7 @@ def _defined(k: int, info: ValidationInfo) -> int:
 
 
 Sparsity = Annotated[int, Field(ge=1, le=MAX_SPARSITY)]
-Length = Annotated[Count, AfterValidator(_long_enough)]
+Length = Annotated[Size, AfterValidator(_long_enough)]
 
 
 class Sweep(Section):
@@ -41,8 +41,8 @@ class Sweep(Section):
 
     k: ListOf[Sparsity] = Field(description="Sparsities.")
     T: ListOf[Length] = Field(description="Context lengths, in bits; each at least every k.")
-    width: ListOf[Annotated[int, Field(ge=8)]] = Field(description="Embedding widths, in units.")
-    supports: Count = Field(10, description="Number of random supports for each combination.")
+    width: ListOf[Annotated[Size, Field(ge=8)]] = Field(description="Embedding widths, in units.")
+    supports: Size = Field(10, description="Number of random supports for each combination.")
 
 
 class Sweeps(Section):
@@ -60,7 +60,7 @@ class Representation(Section):
         ("and", "or", "majority", "parity", "junta"),
         description="The Boolean functions, `and` among them; where one is not defined for a k, it is left out.",
     )
-    random_inputs: Count = Field(
+    random_inputs: Size = Field(
         8, description="Random settings of the other bits for each setting of the support, besides all 0 and all 1."
     )
     sweeps: Sweeps = Field(description="The sweeps.")
@@ -74,7 +74,7 @@ class _Trained(Section):
     training: Annotated[str, name_of("training")] = Field(
         "paper", description="Name of a training protocol on fixed samples."
     )
-    seeds: Count = Field(10, description="Number of runs of each cell.")
+    seeds: Size = Field(10, description="Number of runs of each cell.")
 
 
 class TrainedHeads(_Trained):
@@ -83,7 +83,7 @@ class TrainedHeads(_Trained):
     function: Annotated[str, AfterValidator(_known)] = Field("and", description="The Boolean function.")
     k: Annotated[Count, AfterValidator(_defined)] = Field(3, description="Sparsity.")
     T: ListOf[Length] = Field((100, 300, 1000), description="Context lengths, in bits.")
-    n: Count = Field(200, description="Number of training samples.")
+    n: Size = Field(200, description="Number of training samples.")
 
 
 class Basin(_Trained):
@@ -92,7 +92,7 @@ class Basin(_Trained):
     function: Literal["and", "or", "majority"] = Field("and", description="The Boolean function, a threshold.")
     k: Annotated[Sparsity, AfterValidator(_defined)] = Field(3, description="Sparsity.")
     T: Length = Field(300, description="Context length, in bits.")
-    n: ListOf[Count] = Field((20, 50, 120), description="Numbers of training samples.")
+    n: ListOf[Size] = Field((20, 50, 120), description="Numbers of training samples.")
     noise: ListOf[Annotated[float, Field(ge=0)]] = Field(
         (0.0, 0.005, 0.01, 0.02, 0.04, 0.08), description="Standard deviations of the noise on weights and embeddings."
     )

@@ -247,8 +247,8 @@ APART void score(REAL factor, const REAL *restrict by_position, const REAL *rest
   }
 }
 
-/* The factors of the LayerNorms of a position's two tokens. One pass over an embedding: its mean is small beside its
-   spread, since LayerNorm gives it no gradient, so E[x^2] - E[x]^2 loses no digits. */
+/* The factors of the LayerNorms of a position's two tokens. One pass over an embedding: its mean stays of the size
+   of its spread at most (LayerNorm gives it no gradient), so E[x^2] - E[x]^2 loses hardly a digit. */
 static void factors(const REAL *restrict embedding, const vector *restrict bits, const REAL *of_bit, REAL *factor) {
   REAL sum = 0, squares = 0, dots[2] = {0, 0};
   EACH(c, WIDTH) {

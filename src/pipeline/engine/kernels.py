@@ -2,7 +2,7 @@
 
 They are compiled when they are first needed, for this machine's processor and one architecture, with the machine's C
 compiler (``cc``, or the one that the environment variable CC names), and kept in the user's cache folder. Without a
-compiler :func:`kernels` gives None, and training takes the same way as on a GPU.
+compiler :func:`kernels` gives None, and training takes the torch form.
 """
 
 import ctypes

@@ -35,6 +35,8 @@ from pipeline.engine.kernels import Kernels, kernels
 from pipeline.engine.parameters import ParameterStack, Shapes
 from pipeline.randomness import Stream
 
+WIDEST = 512  # of the C functions, which have matrices on the stack
+
 
 @dataclass(frozen=True)
 class Transformer(AutogradModel):
@@ -59,6 +61,19 @@ class Transformer(AutogradModel):
     init_std: float
     activation: Literal["gelu", "relu"] = "gelu"
     dropout: Dropout = NO_DROPOUT
+
+    def __post_init__(self) -> None:
+        """Refuses what the C functions would take for something else.
+
+        Raises:
+            ValueError: an unknown activation, heads that do not divide the width, or dropout of the embeddings.
+        """
+        if self.activation not in ("gelu", "relu"):
+            raise ValueError(f"the activation {self.activation!r} is unknown; use gelu or relu")
+        if self.width % self.heads:
+            raise ValueError(f"{self.heads} heads do not divide the width {self.width}")
+        if self.dropout.embedding:
+            raise ValueError("a table of tokens has no dropout of embeddings; use DeepTransformer with one layer")
 
     @property
     def shapes(self) -> Shapes:
@@ -157,7 +172,7 @@ class Transformer(AutogradModel):
         if not compiled:
             return super().loss_and_gradients(p, samples, labels, gradients, noise, weights)
         losses, n = p.flat.new_empty(p.runs), samples.shape[1]
-        rate = self.dropout.attention if noise else 0.0
+        rate = float(self.dropout.attention) if noise else 0.0  # C takes it for a double
         seeds = noise.words(1) if rate else None  # of masks that are too many to be stored
         drawn = (seeds, *self._masks(n, noise, p.flat))
         data = (samples.contiguous(), labels.contiguous())
@@ -166,7 +181,7 @@ class Transformer(AutogradModel):
 
     def _kernels(self, device: torch.device, dtype: torch.dtype) -> Kernels | None:
         """The C functions, if they can do it."""
-        if device.type != "cpu":
+        if device.type != "cpu" or self.width > WIDEST:
             return None
         return kernels(dtype, self.width, self.heads, self.mlp_width, self.activation, HEADROOM[dtype])
 

@@ -2,8 +2,8 @@
 
 Question: What happens in training below, at and above the critical sample size?
 
-Training loss (above) and holdout accuracy (below) against the training step, a column for each sample size, of many an
-even choice: single runs thin, the median of all bold.
+Training loss (above) and holdout accuracy (below) against the training step, a column for each sample size: single
+runs thin, the median of all bold.
 """
 
 from collections.abc import Sequence
@@ -15,20 +15,20 @@ from pipeline.figures import style
 from pipeline.figures.curves import LOSS_FLOOR, line_looks, runs_and_median
 from pipeline.figures.style import SERIES
 
-RUNS_SHOWN, SIZES_SHOWN = 20, 4
-ROW_HEIGHT = 220
+RUNS_SHOWN = 20
+SIZES_SHOWN = 4
+ROW_HEIGHT, COLUMN_WIDTH = 220, 200  # the latter at least, for a column's heading
 
 _CELL = [*SERIES, "T"]
 _VALUES = ["train_loss", "holdout_accuracy"]
-_HEADER = alt.Header(labelExpr="split(datum.value, ': ')", labelLineHeight=18)  # in two lines, which four columns hold
 
 
 def chart(curves: pd.DataFrame) -> alt.VConcatChart:
     """Draws loss (above) and accuracy (below) against the step: a block for each experiment, function, model, k and T.
 
-    A block has a column for each of at most ``SIZES_SHOWN`` sample sizes, evenly chosen, headed by the share of its
-    runs that end at 100 % holdout accuracy; its subtitle says if sizes are left out. Up to ``RUNS_SHOWN`` runs of each
-    are thin lines, and the median of all its runs is bold. Losses below ``LOSS_FLOOR`` are drawn there.
+    A block has a column for each sample size, of many for ``SIZES_SHOWN`` from the smallest to the largest, headed by
+    the share of its runs that end at 100 % holdout accuracy. Up to ``RUNS_SHOWN`` runs of each are thin lines, and the
+    median of all its runs is bold. Losses below ``LOSS_FLOOR`` are drawn there.
 
     Args:
         curves: experiment, function, model, k, T, n, seed, step, train_loss and holdout_accuracy.
@@ -45,9 +45,9 @@ def chart(curves: pd.DataFrame) -> alt.VConcatChart:
         experiment, function, model, k, T = cell
         name = f"Learning curves, {style.task_label(function, k)}, T = {T}, {model}"
         title = name if len(groups) == 1 else f"{name}, {experiment}"
-        shown, all_sizes = style.evenly(own["n"], SIZES_SHOWN), own["n"].nunique()
-        note = {"subtitle": f"{len(shown)} of the {all_sizes} sample sizes, evenly chosen."}
-        title = alt.Title(title, **(note if len(shown) < all_sizes else {}))
+        shown = style.evenly(own["n"], SIZES_SHOWN)
+        if len(shown) < (count := own["n"].nunique()):
+            title = alt.Title(title, subtitle=f"{len(shown)} of {count} sample sizes")
         blocks.append(_block(own[own["n"].isin(shown)], looks).properties(title=title))
     return alt.vconcat(*blocks)
 
@@ -56,9 +56,9 @@ def _block(curves: pd.DataFrame, looks: dict[type, alt.SchemaBase]) -> alt.VConc
     """The two rows of one cell over the same steps, a column for each of its sizes."""
     sizes = {_size_label(n, own): own for n, own in curves.groupby("n")}
     lines = pd.concat([runs_and_median(own, _VALUES, RUNS_SHOWN).assign(size=label) for label, own in sizes.items()])
-    column = alt.Column("size:N", title=None, sort=list(sizes), header=_HEADER)
+    column = alt.Column("size:N", title=None, sort=list(sizes))
     tooltip = ["curve:N", "seed:Q", "step:Q", *(alt.Tooltip(f"{value}:Q", format=".3g") for value in _VALUES)]
-    line = alt.Chart(lines, width=style.WIDTH // len(sizes), height=ROW_HEIGHT).mark_line()
+    line = alt.Chart(lines, width=max(style.WIDTH // len(sizes), COLUMN_WIDTH), height=ROW_HEIGHT).mark_line()
     line = line.encode(*looks.values(), detail="seed:N", tooltip=tooltip)
     powers = alt.Axis(values=[10.0**exponent for exponent in range(-6, 7)], format=".0e")
     loss = line.encode(
@@ -73,7 +73,7 @@ def _block(curves: pd.DataFrame, looks: dict[type, alt.SchemaBase]) -> alt.VConc
 
 
 def _size_label(n: int, curves: pd.DataFrame) -> str:
-    """A column's heading, such as ``n = 60: 4 of 10 end at 100 %``, in two lines without the colon."""
+    """A column's heading, such as ``n = 60: 4 of 10 end at 100 %``."""
     last = curves.loc[curves.groupby("seed")["step"].idxmax(), "holdout_accuracy"]
     return f"n = {n}: {(last == 1).sum()} of {len(last)} end at 100 %"
 

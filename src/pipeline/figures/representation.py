@@ -26,21 +26,19 @@ FUNCTIONS = {  # Okabe-Ito; AND and OR have the same readout, so their marks lie
 HEADS = {SYMMETRIC: ("#009E73", "circle"), GENERAL: ("#000000", "triangle-up"), TRAINED: ("#0072B2", "cross")}
 _NONE = "no construction is exact"
 _TITLE = "Constructed heads: the norms they take, and the width"
+_TOO_NARROW = "No width of theory.representation is enough for any support, so there are no norms: use larger ones."
 
 
 def chart(constructed: pd.DataFrame, trained: pd.DataFrame | None = None) -> alt.VConcatChart:
-    """Draws the norms against T and k, and the share of the supports for which a width is enough.
+    """Draws the norms against T and k, and the share of the supports for which a width is enough; only this if none is.
 
     Args:
         constructed: the table representation.
         trained: the table head_norms; of each run the largest head joins the panel against T.
-
-    Raises:
-        ValueError: no construction exists.
     """
     exact = constructed[constructed["certified"]]
     if exact.empty:
-        raise ValueError("no width of theory.representation is enough for any support: use larger ones")
+        return alt.vconcat(_width(constructed), title=alt.Title(_TITLE, subtitle=_TOO_NARROW))
     kinds = exact.assign(series=np.where(exact["symmetric"].astype(bool), SYMMETRIC, GENERAL))
     swept = constructed.groupby("sweep")[["k", "T", "width"]].max()
     panels = [_against_T(kinds, trained, swept.loc["length"]), _against_k(kinds, swept.loc["sparsity"])]

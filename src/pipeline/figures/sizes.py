@@ -19,7 +19,6 @@ MARKS = {
     BELOW_GRID: (TRIANGLES[BELOW], 170, False),
     ABOVE_GRID: (TRIANGLES[ABOVE], 170, False),
 }
-WITHOUT_INTERVAL = (SMALLEST, BELOW_GRID, ABOVE_GRID)
 TITLE = "Critical sample size n (samples)"
 
 Looks = Mapping[type, alt.SchemaBase]
@@ -122,7 +121,7 @@ def layers(points: pd.DataFrame, x: alt.X, y: alt.Y, looks: Looks, shift: float 
     """The intervals and, on top, the marks of some points; an end that is open reaches the edge of the panel.
 
     Args:
-        points: the column of ``x``, n, low, high, and what ``looks`` encode.
+        points: the column of ``x``, mark, n, low, high, and what ``looks`` encode.
         x: the x axis.
         y: the y axis, of any field.
         looks: encodings of the marks; the intervals take their stroke.
@@ -131,8 +130,9 @@ def layers(points: pd.DataFrame, x: alt.X, y: alt.Y, looks: Looks, shift: float 
     mark = alt.Chart(points).mark_point(strokeWidth=2, opacity=1, xOffset=shift)
     numbers = (alt.Tooltip(f"{field}:Q", format=".1f") for field in ("n", "low", "high"))
     tooltip = ["series:N", x["shorthand"], *numbers]
-    estimated = points[~points["mark"].isin(WITHOUT_INTERVAL)]
-    bars = [bar.encode(x, looks[alt.Stroke]) for bar in intervals(estimated, y, strokeWidth=2, xOffset=shift)]
+    # the paper has points without bars
+    estimated = (points["mark"] == FITTED) | points[["low", "high"]].notna().any(axis=1)
+    bars = [bar.encode(x, looks[alt.Stroke]) for bar in intervals(points[estimated], y, strokeWidth=2, xOffset=shift)]
     return [*bars, mark.encode(x, along(y, "n"), *looks.values(), tooltip=tooltip)]
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 import vl_convert
 from altair.utils.html import spec_to_html
 
+from pipeline.figures import messages
 from pipeline.storage import read_frame, whole_file
 
 VEGA_LITE = alt.SCHEMA_VERSION.rsplit(".", 1)[0]  # the version that draws the charts, such as v6.1
@@ -217,12 +218,13 @@ def _renumbered(svg: str) -> str:
 
 
 def parser(description: str, *tables: str) -> argparse.ArgumentParser:
-    """A command line with ``--experiments``, ``--output-folder`` and one required Parquet path for each table."""
+    """A command line with ``--experiments``, ``--output-folder``, ``--log`` and a required Parquet path a table."""
     result = argparse.ArgumentParser(description=description)
     for table in tables:
         result.add_argument(f"--{table}", type=Path, required=True, metavar="PARQUET")
     result.add_argument("--experiments", nargs="+", required=True, metavar="NAME", help="the experiments to show")
     result.add_argument("--output-folder", type=Path, required=True, metavar="FOLDER")
+    result.add_argument("--log", type=Path, metavar="FILE")
     result.set_defaults(tables=tables)
     return result
 
@@ -230,6 +232,8 @@ def parser(description: str, *tables: str) -> argparse.ArgumentParser:
 def parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
     """The arguments, each table read and reduced to the experiments to show."""
     arguments = parser.parse_args(argv)
+    if arguments.log:
+        messages.log_to(arguments.log)
     for name in arguments.tables:
         table = read_frame(getattr(arguments, name))
         setattr(arguments, name, table[table["experiment"].isin(arguments.experiments)])

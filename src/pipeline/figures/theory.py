@@ -7,7 +7,7 @@ from pathlib import Path
 import altair as alt
 import pandas as pd
 
-from pipeline.figures import style
+from pipeline.figures import messages, style
 from pipeline.storage import read_frame
 
 PANEL_WIDTH, PANEL_HEIGHT = 380, 280
@@ -19,13 +19,16 @@ def parse(
     """The arguments: each table read, an optional one None if it is not given, and ``output_folder``."""
     parser = argparse.ArgumentParser(description=description)
     for table in (*tables, *optional):
-        parser.add_argument(f"--{table}", type=_table, required=table in tables, metavar="PARQUET")
+        parser.add_argument(f"--{table}", type=Path, required=table in tables, metavar="PARQUET")
     parser.add_argument("--output-folder", type=Path, required=True, metavar="FOLDER")
-    return parser.parse_args(argv)
-
-
-def _table(path: str) -> pd.DataFrame:
-    return read_frame(Path(path))
+    parser.add_argument("--log", type=Path, metavar="FILE")
+    arguments = parser.parse_args(argv)
+    if arguments.log:
+        messages.log_to(arguments.log)
+    for table in (*tables, *optional):
+        path = getattr(arguments, table)
+        setattr(arguments, table, path and read_frame(path))
+    return arguments
 
 
 def looks(series: Mapping[str, tuple[str, str]]) -> dict[type, alt.SchemaBase]:

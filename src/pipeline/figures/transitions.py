@@ -3,8 +3,9 @@
 Question: When do sparse parities, learned from fresh samples, leave their plateau?
 
 The training step at which a run first classifies the holdout correctly, against the context length on log axes: every
-run, the median with its interval, and the fitted power law. Open triangles are runs that had not learned when they
-ended, a bar to the panel's edge an interval that is open.
+run, the median with its interval, and the fitted power law. Runs and medians stand at the evaluation that found them,
+which is late by up to the steps between two; the law is of the step itself. Open triangles are runs that had not
+learned when they ended, a bar to the panel's edge an interval that is open.
 """
 
 from collections.abc import Sequence
@@ -29,7 +30,7 @@ MARKS = {
 PANEL_WIDTH, PANEL_HEIGHT = 400, 320  # of two beside each other
 
 _TITLE = "Transition against context length"
-_NOTE = "An interval that reaches an edge is open."
+_NOTE = "Dots: the evaluation that found a step. Law: of the step itself. An interval to an edge is open."
 _PANEL = ["experiment", "function", "k"]
 
 
@@ -53,7 +54,7 @@ def chart(runs: pd.DataFrame, transitions: pd.DataFrame, fits: pd.DataFrame) -> 
     top = 1.15 * runs["steps"].max()
     points = _points(runs, transitions)
     lines = _lines(runs, fits)
-    looks, axes = _looks(points, lines), _axes(points, top)
+    looks, axes = _looks(points, lines), _axes(points, lines, top)
     groups, panels = points.groupby(_PANEL), []
     for panel, own in groups:
         experiment, function, k = panel
@@ -113,12 +114,13 @@ def _looks(points: pd.DataFrame, lines: pd.DataFrame) -> dict[type, alt.SchemaBa
     return style.looks("series", [", ".join(name) for name in names], ranges)
 
 
-def _axes(points: pd.DataFrame, top: float) -> tuple[alt.X, alt.Y]:
-    """The axes of all panels."""
+def _axes(points: pd.DataFrame, lines: pd.DataFrame, top: float) -> tuple[alt.X, alt.Y]:
+    """The axes of all panels; of laws that lie below all runs, down to half of the first."""
     axis = alt.Axis(values=sizes.ticks(points["T"]), format="d", grid=False)
     scale = alt.Scale(type="log", nice=False, domain=style.log_ends(points["place"]))
     x = alt.X("place:Q", title="Context length T (log scale)", scale=scale, axis=axis)
-    lowest = min(points["step"].min() / 1.15, top / 10)
+    first = points["step"].min()
+    lowest = min(first / 1.15, top / 10, max(lines["step"].min() / 1.15, first / 2) if len(lines) else top)
     steps = [digit * 10**exponent for exponent in range(9) for digit in (1, 2, 5)]
     ticks = alt.Axis(values=[step for step in steps if lowest <= step <= top], format="d")
     scale = alt.Scale(type="log", nice=False, domain=[lowest, top])

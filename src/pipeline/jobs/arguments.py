@@ -39,6 +39,14 @@ def parse(
     return arguments
 
 
+def log_to(path: Path) -> None:
+    """Has messages, and what ends the process, go to standard error and to a log file: of commands with other options.
+
+    :func:`parse` does not use it: the name would be new code of every job, and train all runs again.
+    """
+    _log_to(path)
+
+
 def _log_to(path: Path) -> None:
     sys.excepthook = _report
     logging.raiseExceptions = False  # a message that a full disk does not take ends no job and fills no screen

@@ -24,6 +24,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from pipeline.jobs.client import LENGTH, SOCKET
 
+PATIENCE = 10  # seconds for a request that has begun; meanwhile nobody else is heard
 GPU_JOBS = 4  # that train at a time; while one reads, draws initial values or writes, another has the GPU
 
 
@@ -125,14 +126,16 @@ class GpuQueue:
         self.running: list[int] = []
 
     def takes(self, request: Request) -> bool:
-        """Queues a request if it is for such a job."""
-        if request.job != "train":
+        """Queues a request if it is for such a job; the runs of an adaptive round are a stack of their own."""
+        if request.job not in ("train", "train_adaptive"):
             return False
         with suppress(Exception):  # on its own, the job can say what is wrong
             train = importlib.import_module("pipeline.jobs.train")
             device = train.option(request.arguments, "device")
             if device == "cuda" or (device == "auto" and _gpu_is_there()):
-                self.waiting.append((train.stack_key(request.arguments), request))
+                alone = f"{request.job} {request.connection.fileno()}"
+                key = train.stack_key(request.arguments) if request.job == "train" else alone
+                self.waiting.append((key, request))
                 return True
         return False
 
@@ -164,12 +167,19 @@ class GpuQueue:
 
 def _receive(listener: socket.socket) -> Request | None:
     connection, _ = listener.accept()
-    header, outputs, *_ = socket.recv_fds(connection, LENGTH, 2)
-    if len(header) < LENGTH:  # the asker is gone
+    connection.settimeout(PATIENCE)
+    outputs: list[int] = []
+    try:
+        header, outputs, *_ = socket.recv_fds(connection, LENGTH, 2)
+        with connection.makefile("rb") as stream:
+            request = Request(connection, outputs, *json.loads(stream.read(int.from_bytes(header, "big"))))
+    except (OSError, ValueError):  # the asker is gone, in the middle of its request, or does not go on with it
         connection.close()
+        for output in outputs:
+            os.close(output)
         return None
-    with connection.makefile("rb") as stream:
-        return Request(connection, outputs, *json.loads(stream.read(int.from_bytes(header, "big"))))
+    connection.settimeout(None)
+    return request
 
 
 def _is_gone(connection: socket.socket) -> bool:

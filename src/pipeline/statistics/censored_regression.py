@@ -1,84 +1,77 @@
-"""Linear regression with normal errors where some responses are only known to exceed a limit (the Tobit model).
+"""Linear regression with normal errors where a response is only known to lie between two limits.
 
-On the logarithm of a duration it is the log-normal accelerated-failure-time model of survival analysis.
+A limit may be infinite: the response is then censored on that side. On the logarithm of a duration it is the log-normal
+accelerated-failure-time model of survival analysis. As the limits close in on a response, its probability becomes its
+density times their distance, so that the model tends to ordinary regression.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import brentq, minimize
+from scipy.optimize import brentq, linprog, minimize
+from scipy.special import log_ndtr
 from scipy.stats import norm, t
 
+_FLAT = 1e-4  # the gradient of the mean log-likelihood in units of the start, at which the search has arrived
 
-class NoSpreadError(ValueError):
-    """The observed responses lie exactly on the model's mean, so the likelihood may have no maximum."""
+
+class NoMaximumError(ValueError):
+    """The likelihood rises without end: towards a spread of 0, or towards a mean that is infinite somewhere."""
 
 
 @dataclass(frozen=True)
 class Fit:
-    """A fitted model ``y ~ N(design @ coefficients, spread²)`` and its log-likelihood."""
+    """A fitted model ``y ~ N(design @ coefficients, spread²)`` and its log-likelihood, that of the limits."""
 
     coefficients: np.ndarray
     spread: float
     likelihood: float
 
 
-def fit(design: np.ndarray, y: np.ndarray, observed: np.ndarray) -> Fit:
+def fit(design: np.ndarray, low: np.ndarray, high: np.ndarray) -> Fit:
     """Fits the model by maximum likelihood.
 
-    The likelihood is concave in coefficients / spread and 1 / spread (Olsen 1978), so it has one maximum. The climb
-    starts at the least-squares fit of the observed responses, which is the maximum if all are observed.
+    The likelihood is concave in coefficients / spread and 1 / spread (Burridge 1981), so it has at most one maximum.
+    The climb starts at the least-squares fit of the upper limits.
 
     Args:
-        design: the regressors, float [N, P].
-        y: the responses or, where not observed, the limits that they exceed, [N].
-        observed: bool [N].
+        design: the regressors, float [N, P], of full rank where the upper limit is finite.
+        low: the limits above which the responses lie, [N]; -inf where there is none.
+        high: those that they do not exceed, [N], larger than ``low``; inf where there is none.
 
     Raises:
-        NoSpreadError: the observed responses lie on their least-squares fit.
+        NoMaximumError: the responses with an upper limit leave the likelihood without a maximum.
         RuntimeError: the climb did not converge.
     """
-    start = np.linalg.lstsq(design[observed], y[observed])[0]
-    spread = np.sqrt(np.mean((y - design @ start)[observed] ** 2))
-    if spread <= 1e-9 * np.abs(y).max():
-        raise NoSpreadError("the observed responses have no spread")
-    # In units of the start: y becomes (y − fit) / spread, and the regressors have unit length.
-    length = np.sqrt((design**2).mean(axis=0))
-    columns = np.column_stack([design / length, (y - design @ start) / spread])
-    signs = np.append(-np.ones(design.shape[1]), 1.0)
-    pieces = tuple((columns * signs)[chosen] for chosen in (observed, ~observed))
-    first = np.append(np.zeros(design.shape[1]), 1.0)
-    result = minimize(_loss, first, pieces, "trust-exact", _gradient, _hessian, options={"gtol": 1e-6})
-    if not result.success:
-        raise RuntimeError(f"the censored regression did not converge: {result.message}")
-    *scaled, inverse = result.x
-    coefficients = start + np.array(scaled) / length / inverse * spread
-    return Fit(coefficients, spread / inverse, -result.fun * len(y) - observed.sum() * np.log(spread))
+    observed = np.isfinite(high)
+    _require_maximum(design[observed], low[observed], high[observed])
+    return _climb(design, low, high)
 
 
-def slope_interval(x: np.ndarray, y: np.ndarray, observed: np.ndarray, confidence: float) -> tuple[float, float]:
+def slope_interval(x: np.ndarray, low: np.ndarray, high: np.ndarray, confidence: float) -> tuple[float, float]:
     """The profile likelihood's interval of the slope in ``y ~ N(intercept + slope·x, spread²)``.
 
     The likelihood ratio is compared with the value that makes the interval Student's, and so exact, if all N
-    responses are observed: ``N ln(1 + t² / (N − 2))``. The observed responses are counted as N.
+    responses are known exactly: ``N ln(1 + t² / (N − 2))``. The responses with an upper limit are counted as N.
 
     Args:
-        x: the regressor, float [N].
-        y: as for ``fit``.
-        observed: as for ``fit``; at least three responses at two or more x.
+        x: the regressor, float [N]; at least two values where the upper limit is finite.
+        low: as for ``fit``.
+        high: as for ``fit``.
         confidence: coverage of the interval, in (0, 1).
 
     Raises:
-        NoSpreadError: the observed responses lie on a line.
+        NoMaximumError: as for ``fit``.
         RuntimeError: a fit did not converge.
     """
     line = np.column_stack([np.ones_like(x), x])
-    best, count = fit(line, y, observed), observed.sum()
+    observed = np.isfinite(high)
+    best, count = fit(line, low, high), observed.sum()
     quantile = t.ppf((1 + confidence) / 2, count - 2)
     drop = count / 2 * np.log1p(quantile**2 / (count - 2))
 
     def excess(slope: float) -> float:
-        return fit(line[:, :1], y - slope * x, observed).likelihood - best.likelihood + drop
+        return _climb(line[:, :1], low - slope * x, high - slope * x).likelihood - best.likelihood + drop
 
     slope, ends = best.coefficients[1], []
     for direction in (-1, 1):
@@ -89,30 +82,95 @@ def slope_interval(x: np.ndarray, y: np.ndarray, observed: np.ndarray, confidenc
     return ends[0], ends[1]
 
 
-# The functions of the parameters (coefficients / spread, 1 / spread). A piece holds the signed regressors and the
-# responses as columns, so that its product with the parameters is the standardised residual.
+def _require_maximum(design: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
+    """Raises NoMaximumError unless the likelihood ends by falling in every direction of (coefficients, 1) / spread.
+
+    It rises for ever if a move brings no standardised residual nearer to a limit, and takes one further within. Such a
+    move is towards means that lie within all limits, or of means that have a limit on one side only.
+    """
+    below = np.isfinite(low)
+    mean = design @ np.linalg.lstsq(design, high)[0]
+    unit = (high - low).min()  # since the search tells no less than 1e-7 from 0
+    lower = np.column_stack([design, mean - low])[below]
+    upper = np.column_stack([-design, high - mean])
+    room = np.vstack([lower, upper]) / np.append(np.ones(design.shape[1]), unit)
+    bounds = [*[(-1, 1)] * design.shape[1], (0, 1)]
+    move = linprog(-room.sum(axis=0), A_ub=-room, b_ub=np.zeros(len(room)), bounds=bounds)
+    if -move.fun > 1e-5:
+        raise NoMaximumError("the responses leave the likelihood without a maximum")
 
 
-def _loss(parameters: np.ndarray, observed: np.ndarray, censored: np.ndarray) -> float:
+def _climb(design: np.ndarray, low: np.ndarray, high: np.ndarray) -> Fit:
+    """The maximum, where there is one."""
+    below, above = np.isfinite(low), np.isfinite(high)
+    between = below & above
+    start = np.linalg.lstsq(design[above], high[above])[0]
+    spread = np.sqrt(np.mean((high - design @ start)[above] ** 2))
+    # In units of the start: the limits become (limit − fit) / spread, and the regressors have unit length.
+    length = np.sqrt((design**2).mean(axis=0))
+    lower, upper = (np.column_stack([-design / length, (limit - design @ start) / spread]) for limit in (low, high))
+    beyond = np.vstack([lower[below & ~above], -upper[above & ~below]])
+    pieces = lower[between], (high - low)[between] / spread, beyond
+    first = np.append(np.zeros(design.shape[1]), 1.0)
+    result = minimize(_loss, first, pieces, "trust-exact", _gradient, _hessian, options={"gtol": 1e-6})
+    if not np.abs(result.jac).max() < _FLAT:  # narrow limits leave the search too few digits to say so itself
+        raise RuntimeError(f"the censored regression did not converge: {result.message}")
+    *scaled, inverse = result.x
+    coefficients = start + np.array(scaled) / length / inverse * spread
+    return Fit(coefficients, spread / inverse, -result.fun * len(design))
+
+
+# The functions of the parameters (coefficients / spread, 1 / spread). A row holds the signed regressors and a limit, so
+# that its product with the parameters is the standardised residual there: the lower limit's of the responses between
+# two limits, whose widths are given, and of those beyond a single one the residual that the error exceeds.
+
+
+def _loss(parameters: np.ndarray, between: np.ndarray, widths: np.ndarray, beyond: np.ndarray) -> float:
     """The mean negative log-likelihood; infinite outside the model."""
     if parameters[-1] <= 0:
         return np.inf
-    density = norm.logpdf(observed @ parameters).sum() + len(observed) * np.log(parameters[-1])
-    return -(density + norm.logsf(censored @ parameters).sum()) / (len(observed) + len(censored))
+    within = _log_probability(between @ parameters, widths * parameters[-1])
+    return -(within.sum() + norm.logsf(beyond @ parameters).sum()) / (len(between) + len(beyond))
 
 
-def _gradient(parameters: np.ndarray, observed: np.ndarray, censored: np.ndarray) -> np.ndarray:
-    gradient = observed.T @ (observed @ parameters) + censored.T @ _hazard(censored @ parameters)
-    gradient[-1] -= len(observed) / parameters[-1]
-    return gradient / (len(observed) + len(censored))
+def _gradient(parameters: np.ndarray, between: np.ndarray, widths: np.ndarray, beyond: np.ndarray) -> np.ndarray:
+    rise, _, upper, _ = _densities(between @ parameters, widths * parameters[-1])
+    gradient = beyond.T @ _hazard(beyond @ parameters) - between.T @ rise
+    gradient[-1] -= widths @ upper
+    return gradient / (len(between) + len(beyond))
 
 
-def _hessian(parameters: np.ndarray, observed: np.ndarray, censored: np.ndarray) -> np.ndarray:
-    residual = censored @ parameters
+def _hessian(parameters: np.ndarray, between: np.ndarray, widths: np.ndarray, beyond: np.ndarray) -> np.ndarray:
+    width, residual = widths * parameters[-1], beyond @ parameters
+    rise, lower, upper, end = _densities(between @ parameters, width)
     hazard = _hazard(residual)
-    hessian = observed.T @ observed + (censored.T * (hazard * (hazard - residual))) @ censored
-    hessian[-1, -1] += len(observed) / parameters[-1] ** 2
-    return hessian / (len(observed) + len(censored))
+    hessian = (beyond.T * (hazard * (hazard - residual))) @ beyond
+    hessian += (between.T * (rise * (rise + end) + width * lower)) @ between
+    mixed = between.T @ (widths * upper * (rise + end))
+    hessian[-1] += mixed
+    hessian[:, -1] += mixed
+    hessian[-1, -1] += (widths**2 * upper * (upper + end)).sum()
+    return hessian / (len(between) + len(beyond))
+
+
+def _log_probability(start: np.ndarray, width: np.ndarray) -> np.ndarray:
+    """The log-probability that a standard normal error lies between ``start`` and ``start + width``."""
+    end = start + width
+    mirrored = start + end > 0  # the same by symmetry, and in the lower tail no digits are lost
+    lower, upper = np.where(mirrored, -end, start), np.where(mirrored, -start, end)
+    return log_ndtr(upper) + np.log(-np.expm1(log_ndtr(lower) - log_ndtr(upper)))
+
+
+def _densities(start: np.ndarray, width: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The normal density over that probability: its rise from end to end, at the lower and the upper; and the upper.
+
+    Of a narrow interval both densities are large, and the rise is not their difference, which would lose its digits.
+    """
+    probability, end = _log_probability(start, width), start + width
+    lower, upper = (np.exp(norm.logpdf(at) - probability) for at in (start, end))
+    middle = (start + end) / 2
+    rise = np.sign(middle) * np.maximum(lower, upper) * np.expm1(-width * np.abs(middle))
+    return rise, lower, upper, end
 
 
 def _hazard(residual: np.ndarray) -> np.ndarray:

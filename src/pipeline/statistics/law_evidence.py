@@ -39,6 +39,11 @@ class Dispersion:
         known = self.scale == 1
         return float(chi2.ppf(confidence, 1) if known else fisher_f.ppf(confidence, 1, self.degrees))
 
+    def p_value(self, gain: float, terms: int) -> float:
+        """How often terms that are not needed gain at least so much log-likelihood; likewise of chi squared or of F."""
+        ratio = 2 * gain / self.scale
+        return float(chi2.sf(ratio, terms) if self.scale == 1 else fisher_f.sf(ratio / terms, terms, self.degrees))
+
 
 @dataclass(frozen=True)
 class Fitted:
@@ -77,6 +82,7 @@ class Evidence:
     dispersion: Dispersion
     rejects: dict[tuple[str, str], float]
     fits_free: dict[str, float]  # p-value of each law's deviance from the free sizes
+    no_size: np.ndarray  # p-value [number of T] of the share being exceeded nowhere on the grid
 
     def best(self, criterion: str) -> str:
         """The law that is best by ``aic``, ``bic`` (smallest) or ``held_out`` (largest)."""
@@ -84,16 +90,41 @@ class Evidence:
         return min(self.laws, key=lambda name: sign * getattr(self.laws[name], criterion))
 
 
-def reached(counts: Counts, share: float) -> tuple[np.ndarray, np.ndarray]:
-    """Of each context length, whether some observed rates reach the share, and whether some do not, [number of T]."""
-    high = counts.successes >= share * counts.trials
-    own = np.equal.outer(counts.lengths, counts.T)
-    return (own & high).any(axis=1), (own & ~high).any(axis=1)
-
-
 def bracketed(counts: Counts, share: float) -> np.ndarray:
     """Of each context length, whether the observed rates lie on both sides of the share, [number of T]."""
-    return np.logical_and(*reached(counts, share))
+    high = counts.successes >= share * counts.trials
+    own = np.equal.outer(counts.lengths, counts.T)
+    return (own & high).any(axis=1) & (own & ~high).any(axis=1)
+
+
+def never_above(counts: Counts, share: float, correlation: float, bootstrap: int, stream: Stream) -> np.ndarray:
+    """The p-values of there being no critical size: that at a T the success rate exceeds the share at no n of the grid.
+
+    A single cell that reaches the share is no evidence: of several at the share about half do. So the cells from some n
+    on are taken together, from the n that gives the largest excess of successes in standard errors, and this excess is
+    compared with that of tables whose cells are all at the share, which have chosen their n likewise. Rates below the
+    share would only make the excess smaller.
+
+    Args:
+        counts: the table.
+        share: the success rate that defines the critical size, in (0, 1).
+        correlation: between two runs of a cell, in [0, 1).
+        bootstrap: number of tables drawn.
+        stream: the randomness.
+
+    Returns:
+        [number of T], in the order of ``counts.lengths``.
+    """
+    drawn = draw(np.full(len(counts.n), share), counts, correlation, stream, bootstrap)
+    tables = np.concatenate([counts.successes[None], drawn]) - share * counts.trials
+    downwards = np.argsort(-counts.n)
+    p = []
+    for T in counts.lengths:
+        own = downwards[counts.T[downwards] == T]
+        excess = tables[:, own].cumsum(axis=1) / np.sqrt(counts.trials[own].cumsum())
+        observed, *reference = excess.max(axis=1)
+        p.append(_p(np.array(reference), observed))
+    return np.array(p)
 
 
 def gather(
@@ -138,7 +169,9 @@ def gather(
     for law, rival in sorted({(name, preferred) for name in LAWS if name != preferred} | set(PAIR.items())):
         ratios = refits(rival, simulated[law]).log_likelihood - own[law].log_likelihood
         rejects[law, rival] = _p(ratios, laws[rival].log_likelihood - laws[law].log_likelihood)
-    return Evidence(counts, shape, sizes, laws, dispersion, rejects, _against_free(sizes, laws, dispersion.scale))
+    fits_free = _against_free(sizes, laws, dispersion)
+    no_size = never_above(counts, share, dispersion.correlation, bootstrap, streams["no_size"])
+    return Evidence(counts, shape, sizes, laws, dispersion, rejects, fits_free, no_size)
 
 
 def fit_free(counts: Counts, share: float) -> dict[Shape, Fits]:
@@ -238,16 +271,16 @@ def _with_replicates(fitted: Fitted, counts: Counts, scale: float, own: Fits, ca
     )
 
 
-def _against_free(free: Fitted, laws: Mapping[str, FittedLaw], scale: float) -> dict[str, float]:
+def _against_free(free: Fitted, laws: Mapping[str, FittedLaw], dispersion: Dispersion) -> dict[str, float]:
     """The p-value of each law's deviance from the free sizes, which have all its parameters and more."""
     return {
-        name: float(chi2.sf(2 * (free.log_likelihood - one.log_likelihood) / scale, free.model.size - one.model.size))
+        name: dispersion.p_value(free.log_likelihood - one.log_likelihood, free.model.size - one.model.size)
         for name, one in laws.items()
     }
 
 
 def _streams(address: Mapping[str, str | int]) -> dict[str, Stream]:
-    return {name: Stream("law-bootstrap", law=name, **address) for name in (*LAWS, "case", "dispersion")}
+    return {name: Stream("law-bootstrap", law=name, **address) for name in (*LAWS, "case", "dispersion", "no_size")}
 
 
 def _p(reference: np.ndarray, statistic: float) -> float:

@@ -29,7 +29,8 @@ CRITERIA = [
 FITS = [*FAMILY, "law", *COEFFICIENTS, *BOOTSTRAP, *CRITERIA, "contexts", "runs"]
 JUDGED = ["verdict", "reason", "best_aic", "best_bic", "best_held_out", "log_vs_power", "p_log", "p_power"]
 CHECKED = ["asymptote", "asymptote_T_max", "steepness_varies", "overdispersion", "p_overdispersion"]
-VERDICTS = [*FAMILY, *JUDGED, *CHECKED, "contexts", "bracketed", "T_min", "T_max", "runs"]
+MEAN = ["n_mean", "n_mean_low", "n_mean_high"]
+VERDICTS = [*FAMILY, *JUDGED, *CHECKED, *MEAN, "contexts", "bracketed", "T_min", "T_max", "runs"]
 SIZES = [*FAMILY, "T", "n", "n_low", "n_high", "asymptote", "bracketed"]
 CURVES = [*FAMILY, "law", "T", "n", "n_low", "n_high"]
 MIN_CONTEXTS = 4
@@ -111,6 +112,18 @@ def sizes(fitted: Fitted, counts: Counts, T: np.ndarray) -> np.ndarray:
     return np.concatenate([n, np.exp(ends) if law.in_logarithms else np.maximum(ends, SMALLEST)])
 
 
+def mean_size(free: Fitted, counts: Counts) -> np.ndarray:
+    """The geometric mean of free critical sizes over the context lengths, with its profile-likelihood interval, [3].
+
+    The sizes share the asymptote and the steepness, so they are correlated and their own intervals do not give the
+    mean's. Its logarithm is a weighted sum of the parameters, of which the likelihood knows the interval itself.
+    """
+    law = free.model.law
+    weights = law.weights(counts.lengths).mean(axis=0, keepdims=True)
+    value = law.values(free.model.split(free.parameters)[0]) @ weights[0]
+    return np.exp(np.concatenate([value, *interval(free.candidates, counts, weights)]))
+
+
 def _fits(evidence: Evidence, confidence: float) -> Iterator[dict]:
     best, weights = evidence.best("aic"), {name: relative_likelihood(evidence, name) for name in evidence.laws}
     for name, fitted in evidence.laws.items():
@@ -134,8 +147,9 @@ def _verdict(evidence: Evidence, share: float, confidence: float) -> dict:
     asymptote = best.model.asymptote(best.parameters, top)[0, 0]
     shape, dispersion = evidence.shape, evidence.dispersion
     checked = shape.asymptote > 0, asymptote, shape.steepness > 1, dispersion.ratio, dispersion.p
+    mean = mean_size(evidence.free, counts)
     within = {"bracketed": int(bracketed(counts, share).sum()), "T_min": counts.lengths[0], "T_max": counts.lengths[-1]}
-    return dict(zip([*JUDGED, *CHECKED], [*judged, *checked], strict=True)) | within
+    return dict(zip([*JUDGED, *CHECKED, *MEAN], [*judged, *checked, *mean], strict=True)) | within
 
 
 def _too_few(counts: Counts, several: int) -> dict:

@@ -2,7 +2,8 @@
 
 A law is named if, at the level 1 − confidence,
 
-1. some n of the grid reaches the share at every T: elsewhere the critical size is larger, or does not exist;
+1. at every T the runs from some n of the grid on succeed significantly more often than the share: elsewhere the
+   critical size may be larger than the grid, or not exist, which the joint model takes for excluded;
 2. it is the best of the five by AIC and by BIC;
 3. no critical sizes of their own for every T fit significantly better: the law describes the data;
 4. every other law is far less likely (relative likelihood exp(−ΔAIC / 2) at most the level) and rejected by the
@@ -18,7 +19,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pipeline.statistics.law_evidence import Evidence, reached
+from pipeline.statistics.law_evidence import Evidence
 from pipeline.statistics.laws import NESTED
 from pipeline.statistics.profile_likelihood import interval
 
@@ -43,10 +44,9 @@ def relative_likelihood(evidence: Evidence, name: str) -> float:
 
 def _doubts(evidence: Evidence, best: str, level: float) -> Iterator[str]:
     """The reasons against naming the law that is best by AIC."""
-    some, _ = reached(evidence.counts, evidence.free.model.share)
-    if not some.all():
-        lengths = ", ".join(map(str, evidence.counts.lengths[~some]))
-        yield f"at T = {lengths} no n reaches the share: the critical size is above the grid, or does not exist"
+    if (unsure := evidence.no_size >= level).any():
+        lengths = ", ".join(map(str, evidence.counts.lengths[unsure]))
+        yield f"at T = {lengths} no n surely exceeds the share: the critical size may be above the grid, or not exist"
     if evidence.fits_free[best] < level:
         yield f"no law fits the critical sizes of the single T (best: {best}, p = {evidence.fits_free[best]:.3f})"
     if open_ones := [name for name in _rivals(evidence, best) if not _refuted(evidence, name, best, level)]:

@@ -36,15 +36,18 @@ def line(x: ArrayLike, y: ArrayLike) -> Law:
 
 
 def query_key_in_log_T(constructed: pd.DataFrame, function: str = "and") -> Law:
-    """‖W_QK‖_F = slope · ln T + intercept over the sweep ``length`` of the table representation."""
-    own = _existing(constructed, "length", function)
-    return line(np.log(own["T"]), own["qk_frobenius"])
+    """‖W_QK‖_F = slope · ln T + intercept over the sweep ``length`` of the table representation, in the mean of each T.
+
+    Constructions of one T share their position vectors, so they are no independent points.
+    """
+    norms = _existing(constructed, "length", function).groupby("T")["qk_frobenius"].mean()
+    return line(np.log(norms.index), norms)
 
 
 def query_key_in_power_of_log_T(constructed: pd.DataFrame, function: str = "and") -> Law:
-    """‖W_QK‖_F as a power of ln T over the same sweep: the slope is the exponent."""
-    own = _existing(constructed, "length", function)
-    return line(np.log(np.log(own["T"])), np.log(own["qk_frobenius"]))
+    """‖W_QK‖_F as a power of ln T over the same sweep, in the geometric mean of each T: the slope is the exponent."""
+    norms = np.log(_existing(constructed, "length", function).set_index("T")["qk_frobenius"]).groupby("T").mean()
+    return line(np.log(np.log(norms.index)), norms)
 
 
 def readout_in_k(constructed: pd.DataFrame, function: str) -> dict[str, Law]:

@@ -33,7 +33,9 @@ def growth_law(
     require_span((compared["T_min"], compared["T_max"]), span)
     numbers = [
         *(Estimate(f"AIC weight of the {law} law", fit["aic_weight"]) for law, fit in fits.iterrows()),
-        *(Estimate(f"goodness of fit of the {law} law, p", compared[f"p_{law}"]) for law in ("log", "power")),
+        *(Estimate(f"goodness of fit of the {law} law, p", fits.loc[law, "p_free"]) for law in ("log", "power")),
+        Estimate("the log law against the power law, p", compared["p_log"]),
+        Estimate("the power law against the log law, p", compared["p_power"]),
         _coefficient(fits, "log", "a", "a of n = a ln T + b"),
         _coefficient(fits, "log", "b", "b of n = a ln T + b"),
         _coefficient(fits, "power", "b", "exponent of the power law"),

@@ -207,7 +207,7 @@ def _activated(x, GELU: tl.constexpr):
         below = 0.5 + 0.5 * tl.erf(x * 0.7071067811865476)  # of a standard normal variable
         activated, slope = x * below, below + x * tl.exp(-0.5 * x * x) * 0.3989422804014327
     else:
-        activated, slope = tl.maximum(x, 0.0), tl.where(x > 0, 1.0, 0.0)
+        activated, slope = tl.where(x < 0, 0.0, x), tl.where(x > 0, 1.0, 0.0)  # of a maximum, NaN might become 0
     return activated, slope
 
 
