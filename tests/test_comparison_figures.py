@@ -112,17 +112,41 @@ class TestFunctions:
     def test_what_is_censored_above_has_its_last_rate_written_under_it(self, functions_spec):
         texts = drawn(functions_spec, functions_spec["concat"][0], "text")
         assert texts[["model", "T", "last_rate"]].to_numpy().tolist() == [["mlp", 200, 0.25]]
-        assert "largest n" in functions_spec["title"]["subtitle"]
+        [note] = functions_spec["title"]["subtitle"]
+        assert "largest n" in note
 
     def test_rates_at_one_place_are_written_in_rows(self):
         critical, rates = tables(("a", "and", "mlp", 3, {50: 900}), ("b", "and", "lstm", 3, {50: 900, 100: 900}))
-        panel = functions.chart(critical, FITS.head(0), rates).to_dict()["concat"][0]
-        assert [text["mark"]["dy"] for text in layers(panel, "text")] == [17, 30]
+        spec = functions.chart(critical, FITS.head(0), rates).to_dict()
+        texts = layers(spec["concat"][0], "text")
+        written = {(*row, text["mark"]["dy"]) for text in texts for row in rows(spec, text)[["model", "T"]].to_numpy()}
+        assert written == {("mlp", 50, 17), ("lstm", 50, 30), ("lstm", 100, 17)}
+
+    def test_rates_of_neighbouring_lengths_do_not_touch(self):
+        lengths = range(100, 1000, 50)
+        critical, rates = tables(("a", "and", "mlp", 3, dict.fromkeys(lengths, 900)))
+        spec = functions.chart(critical, FITS.head(0), rates).to_dict()
+        texts = layers(spec["concat"][0], "text")
+        low, high = np.log(texts[0]["encoding"]["x"]["scale"]["domain"])
+        written = []
+        for text in texts:
+            centres = 640 * (np.log(rows(spec, text)["T"]) - low) / (high - low)
+            assert centres.diff().min() >= panels.LABEL or len(centres) == 1
+            written += list(rows(spec, text)["T"])
+        assert sorted(written) == list(lengths)
+        assert len({text["mark"]["dy"] for text in texts}) == len(texts) < 6
+
+    def test_learners_of_one_size_stand_beside_each_other(self):
+        critical, rates = tables(*(("a", "and", model, 3, {50: 100, 100: 200}) for model in ("mlp", "lstm")))
+        [panel] = functions.chart(critical, FITS.head(0), rates).to_dict()["concat"]
+        for kind in ("rule", "point"):
+            shifts = sorted(layer["mark"]["xOffset"] for layer in layers(panel, kind))
+            assert shifts == [-panels.DODGE / 2, panels.DODGE / 2]
 
     def test_intervals_are_those_of_the_table(self, functions_spec):
         bars = drawn(functions_spec, functions_spec["concat"][0], "rule")
-        assert bars["low"].tolist() == pytest.approx([27, 36, 45, 90, 270])
-        assert bars["high"].tolist() == pytest.approx([36, 48, 60, 120, 360])
+        assert sorted(bars["low"]) == pytest.approx([27, 36, 45, 90, 270])
+        assert sorted(bars["high"]) == pytest.approx([36, 48, 60, 120, 360])
 
     def test_the_log_law_is_drawn_over_the_fitted_lengths(self, functions_spec):
         line = drawn(functions_spec, functions_spec["concat"][0], "line")
@@ -191,6 +215,26 @@ class TestSparsity:
     def test_a_panel_for_each_function_and_learner(self):
         curves = [*SPARSITY_CURVES, ("or", "or", "mlp", 2, {100: 30}), ("or", "or", "mlp", 3, {100: 40})]
         assert titles(sparsity.chart(*tables(*curves)).to_dict()) == ["k-way AND, Transformer", "k-way OR, MLP"]
+
+    def test_of_many_lengths_some_are_shown_within_the_axes(self):
+        lengths = range(10, 190, 10)
+        curves = [(f"k{k}", "and", "mlp", k, {T: 5 * T for T in lengths}) for k in (2, 3)]
+        spec = sparsity.chart(*tables(*curves)).to_dict()
+        assert list(colours(spec)) == [f"T = {T}" for T in (10, 40, 80, 110, 150, 180)]
+        assert spec["title"]["subtitle"][0] == "Of the context lengths T, a panel shows 6, evenly chosen."
+        [panel] = spec["concat"]
+        shifts = [layer["mark"]["xOffset"] for layer in layers(panel, "point")]
+        assert max(np.abs(shifts)) + 10 < panel["width"] / 4  # half of a k's share of the axis
+        for text in layers(panel, "text"):  # under their triangles
+            [T] = rows(spec, text)["T"].unique()
+            [mark] = [one for one in layers(panel, "point") if set(rows(spec, one)["T"]) == {T}]
+            assert text["mark"]["xOffset"] == mark["mark"]["xOffset"]
+
+    def test_many_sparsities_leave_less_room_for_the_series(self):
+        curves = [(f"k{k}", "and", "mlp", k, {T: T for T in range(100, 700, 100)}) for k in range(1, 31)]
+        [panel] = sparsity.chart(*tables(*curves)).to_dict()["concat"]
+        shifts = sorted(layer["mark"]["xOffset"] for layer in layers(panel, "point"))
+        assert np.diff(shifts) == pytest.approx(max(640 / 30 / 6, panels.LEAST))
 
     def test_one_sparsity_alone_is_shown(self):
         spec = sparsity.chart(*tables(("a", "and", "transformer", 3, {100: 45, 200: 50}))).to_dict()

@@ -9,6 +9,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 import pytest
+import vl_convert
 
 from charts import file_names, look, marks, rows
 from pipeline.figures import (
@@ -104,22 +105,20 @@ class TestCriticalSampleSize:
         table.loc[table["T"] == 200, "ci_low"] = np.nan
         table.loc[table["T"] == 400, "ci_high"] = np.nan
         spec = critical_sample_size.chart(table, fits_table(), rates_table()).to_dict()
-        closed, above, below = marks(spec, "rule")
-        assert rows(spec, closed).empty
+        below, above = marks(spec, "rule")
         assert rows(spec, above)[["T", "low"]].to_numpy().tolist() == [[400, 61]]
         assert (above["encoding"]["y"]["field"], above["encoding"]["y2"]) == ("low", {"value": 0})
         assert rows(spec, below)[["T", "high"]].to_numpy().tolist() == [[200, 54]]
         assert (below["encoding"]["y"]["field"], below["encoding"]["y2"]) == ("high", {"value": "height"})
 
-    def test_an_interval_that_is_open_at_both_ends_fills_the_panel(self):
-        """The least certain size would look exact without a bar."""
+    def test_an_interval_that_is_open_at_both_ends_crosses_the_panel(self):
         table = critical_table()
         table.loc[table["T"] == 200, ["ci_low", "ci_high"]] = np.nan
         spec = critical_sample_size.chart(table, fits_table(), rates_table()).to_dict()
-        closed, both = marks(spec, "rule")
+        both, closed = marks(spec, "rule")
+        assert rows(spec, both)[["T", "n"]].to_numpy().tolist() == [[200, 50]]
+        assert (both["encoding"]["y"], both["encoding"]["y2"]) == ({"value": "height"}, {"value": 0})
         assert rows(spec, closed)["T"].tolist() == [400]
-        assert rows(spec, both)["T"].tolist() == [200]
-        assert (both["encoding"]["y"], both["encoding"]["y2"]) == ({"value": 0}, {"value": "height"})
 
     def test_the_papers_own_definition_is_small_and_open(self, critical_spec):
         encoding = marks(critical_spec, "point")[0]["encoding"]
@@ -144,6 +143,12 @@ class TestCriticalSampleSize:
     def test_all_of_the_papers_points_are_there(self, critical_spec):
         points = rows(critical_spec, marks(critical_spec, "point")[1])
         assert points["n"].tolist() == paper_table()["critical_sample_size"].tolist()
+
+    def test_a_point_of_the_paper_without_a_bar_gets_none(self):
+        paper = paper_table().head(2).assign(bar_low=[np.nan, 40.0], bar_high=[np.nan, 60.0])
+        spec = critical_sample_size.chart(critical_table(), fits_table(), rates_table(), paper).to_dict()
+        _, theirs = marks(spec, "rule")
+        assert rows(spec, theirs)[["low", "high"]].to_numpy().tolist() == [[40, 60]]
 
     def test_paper_joins_only_its_own_task(self):
         tables = [make(function="parity") for make in (critical_table, fits_table, rates_table)]
@@ -175,7 +180,7 @@ class TestCriticalSampleSize:
         chart = critical_sample_size.chart(critical, fits, rates_table())
         style.save(chart, tmp_path, "few")
         assert chart.to_dict()["title"]["subtitle"] == ["transformer: too few points for a fit"]
-        assert chart.to_dict()["layer"][2]["encoding"]["x"]["axis"]["values"] == lengths
+        assert chart.to_dict()["layer"][-1]["encoding"]["x"]["axis"]["values"] == lengths
 
     def test_refuses_nothing_and_a_censored_length_without_rates(self):
         with pytest.raises(ValueError, match="no critical sample size"):
@@ -282,12 +287,13 @@ class TestLearners:
         assert rows(spec, marks(spec, "rule")[0])[["low", "high"]].to_numpy()[0].tolist() == [46, 54]
 
     def test_an_interval_that_the_grid_leaves_open_reaches_the_edge_of_the_panel(self):
-        """Its end is not that of the grid, which would be one that the runs had found."""
-        spec = learners_chart({"ci_high": np.nan})
-        closed, above = marks(spec, "rule")
-        assert rows(spec, closed).empty
-        assert rows(spec, above)[["T", "low"]].to_numpy().tolist() == [[200, 46], [400, 61]]
-        assert above["encoding"]["y2"] == {"value": 0}
+        [bar] = marks(learners_chart({"ci_low": np.nan}), "rule")
+        assert (bar["encoding"]["y"]["field"], bar["encoding"]["y2"]) == ("high", {"value": "height"})
+        spec = learners_chart({"ci_low": np.nan, "ci_high": np.nan})
+        [bar] = marks(spec, "rule")
+        assert (bar["encoding"]["y"], bar["encoding"]["y2"]) == ({"value": "height"}, {"value": 0})
+        assert rows(spec, bar)["T"].tolist() == [200, 400]
+        assert rows(spec, bar)[["low", "high"]].isna().all(axis=None)  # what paper_ready exports has no end either
 
     def test_censored_sizes_are_open_triangles_at_the_edge(self):
         spec = learners_chart({})
@@ -305,11 +311,42 @@ class TestLearners:
         assert left < middle == 800 < right
         assert left * right == pytest.approx(800**2)
 
+    def test_marks_that_are_close_stand_side_by_side_and_nearer_to_their_length_than_to_another(self):
+        spec = learners_chart({}, {"model": "mlp", "n_critical": 66.0}, {"model": "lstm", "n_critical": 30.0})
+        known = rows(spec, marks(spec, "point")[0]).set_index(["model", "T"])["place"]
+        assert known["mlp", 400] < 400 < known["transformer", 400] < 400 * 2**0.5
+        assert known["mlp", 400] * known["transformer", 400] == pytest.approx(400**2)
+        assert known["lstm", 400] == 400
+
+    def test_dense_lengths_leave_less_room_beside_them(self):
+        dense = [critical_table(T=[100, 200, 210, 800], model=model) for model in ("transformer", "mlp")]
+        rates = pd.concat(
+            [rates_table(T=T, model=model) for T in (100, 200, 210, 800) for model in ("transformer", "mlp")]
+        )
+        spec = learners.chart(pd.concat(dense), rates.drop_duplicates()).to_dict()
+        known = rows(spec, marks(spec, "point")[0])
+        assert known.groupby("T")["place"].nunique().tolist() == [2, 2]
+        assert (np.abs(np.log(known["place"] / known["T"])) < np.log(210 / 200) / 2).all()
+
+    def test_marks_and_the_floor_s_name_stay_within_the_axis(self):
+        spec = learners_chart(*({"model": model} for model in style.LEARNERS))
+        for part in marks(spec, "point"):
+            low, high = part["encoding"]["x"]["scale"]["domain"]
+            assert rows(spec, part)["place"].between(low, high).all()
+        assert rows(spec, marks(spec, "text")[0])["place"].tolist() == [high]
+
+    def test_the_floor_s_name_is_below_the_line_over_all_its_length(self):
+        spec = learners_chart({})
+        floor, name = (rows(spec, marks(spec, kind)[0]) for kind in ("line", "text"))
+        low, high = marks(spec, "text")[0]["encoding"]["x"]["scale"]["domain"]
+        beside = floor["place"].between(high * (low / high) ** (1 / 4), high)
+        assert name["n"].item() <= floor.loc[beside, "n"].min()
+
     def test_the_floor_counts_the_supports(self):
         spec = learners_chart({})
         floor = rows(spec, marks(spec, "line")[0]).set_index("place")["n"]
-        assert 2 ** floor[100] == pytest.approx(161_700)
-        assert 2 ** floor[800] == pytest.approx(800 * 799 * 798 / 6)
+        for T, n in floor.items():
+            assert 2**n == pytest.approx(T * (T - 1) * (T - 2) / 6)
         assert floor.is_monotonic_increasing
         assert marks(spec, "text")[0]["mark"]["text"] == "information floor"
 
@@ -321,6 +358,13 @@ class TestLearners:
         assert colours["Decision tree"] == style.LEARNERS["decision_tree"]
         assert len(set(colours.values())) == len(set(shapes.values())) == 7
         assert encoding["fill"]["scale"] == encoding["stroke"]["scale"]
+
+    def test_many_models_of_other_names_are_drawn(self):
+        names = [f"mine_{number}" for number in range(12)]
+        encoding = marks(learners_chart(*({"model": model} for model in names)), "point")[0]["encoding"]
+        colours, shapes = look(encoding["stroke"]), look(encoding["shape"])
+        assert set(colours.values()) == set(style.SPARE_COLOURS)
+        assert set(shapes.values()) == set(learners.SPARE_SHAPES)
 
     def test_a_panel_for_each_function_and_k_with_one_axis_of_n(self):
         spec = learners_chart({"function": "majority", "n_critical": 700.0}, {"k": 4}, {})
@@ -406,10 +450,20 @@ class TestStyle:
         colours = style.learner_colours([*style.LEARNERS, "a", "b", "c"])
         assert len({*colours.values(), style.PAPER}) == len(style.LEARNERS) + 4
 
-    def test_however_many_own_models_there_are_all_have_a_colour(self):
-        colours = style.learner_colours("abcdefgh")
-        assert list(colours) == list("abcdefgh")
-        assert set(colours.values()) == set(style.SPARE_COLOURS)
+    def test_any_number_of_models_have_colours_that_recur_as_late_as_possible(self):
+        names = [f"mine_{number}" for number in range(2 * len(style.SPARE_COLOURS))]
+        few, many = (style.learner_colours(names[:count]) for count in (len(style.SPARE_COLOURS), len(names)))
+        assert sorted(few.values()) == sorted(style.SPARE_COLOURS)
+        assert sorted(many.values()) == sorted(2 * style.SPARE_COLOURS)
+
+    def test_a_model_of_another_name_has_the_same_colour_in_all_figures(self):
+        alone = {name: style.learner_colours([name])[name] for name in ("wide", "deep", "slow", "mine")}
+        assert len(set(alone.values())) > 1
+        assert style.learner_colours(["wide", "lstm"])["wide"] == alone["wide"]
+        first, *others = alone.items()
+        for name, colour in others:
+            if colour != first[1]:
+                assert style.learner_colours([first[0], name])[name] == colour
 
     def test_task_label(self):
         assert style.task_label("and", 3) == "3-way AND"
@@ -426,9 +480,23 @@ class TestStyle:
         values, slots = pd.Series([20.0, 20, 40, 40]), pd.Series([0, 1, 0, 1])
         edge = 1.25 ** (2 / 3 * 0.25)
         assert style.beside(values, slots, 2, 0).tolist() == pytest.approx([20 / edge, 20 * edge, 40 / edge, 40 * edge])
+        low, high = style.log_ends(pd.Series([20.0, 20.0]))
+        assert np.log(1.25**2) / 3 < np.log(high / low) / 8  # one value alone: places are near it on its axis
+        assert style.log_ends(pd.Series([20, 40])) == pytest.approx([20 / 1.1, 44])
         scatter = style.scattered(pd.Series(range(50)))
         assert scatter.between(-0.5, 0.5).all()
         assert np.diff(np.sort(scatter)).max() < 0.05  # no hole of more than twice the mean distance
+
+    def test_a_long_label_of_a_legend_is_written_in_full(self):
+        name = "transformer_with_16_units_and_4_heads"
+        tables = [make(model=name) for make in (critical_table, fits_table, rates_table)]
+        spec = critical_sample_size.chart(*tables).to_dict()
+        assert marks(spec, "point")[0]["encoding"]["stroke"]["legend"]["columns"] == 1
+        assert f">{name}, smallest n reaching the share<" in vl_convert.vegalite_to_svg(spec)
+
+    @pytest.mark.parametrize(("length", "columns"), [(10, 4), (30, 3), (45, 2), (200, 1)])
+    def test_columns_of_a_legend(self, length, columns):
+        assert style.legend_columns(["a", "b" * length], 4) == columns
 
     def test_labels_are_readable_at_half_size(self):
         config = alt.Chart(rates_table()).mark_point().to_dict()["config"]

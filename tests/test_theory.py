@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import vl_convert
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +21,7 @@ from pipeline.figures import basin as basin_figure
 from pipeline.figures import capacity as capacity_figure
 from pipeline.figures import representation as representation_figure
 from pipeline.figures import style
+from pipeline.figures import theory as theory_figures
 from pipeline.jobs.stacks import begin
 from pipeline.sampling import draw_holdout, draw_training_set
 from pipeline.theory.basin import basin, perturbed
@@ -126,7 +128,10 @@ class TestFigures:
     def test_representation(self):
         heads = pd.DataFrame({"T": [100, 100], "n": 9, "seed": 0, "qk_frobenius": [3.0, 5.0]})
         spec = representation_figure.chart(constructions(), heads).to_dict()
-        assert spec["title"]["subtitle"][0].startswith("6 of 6 constructions compute their function exactly")
+        assert spec["title"]["subtitle"][0] == (
+            "The width is enough for 6 of 7 functions on a support; 6 of these 6 constructions compute theirs exactly,"
+            " up to T = 1,000."
+        )
         drawn = [rows(spec, unit) for unit in units(spec, "point")]
         trained = drawn[0][drawn[0]["series"] == representation_figure.TRAINED]
         assert trained["qk_frobenius"].tolist() == [5.0], "of each run the largest head"
@@ -138,6 +143,20 @@ class TestFigures:
         assert spec["title"]["subtitle"].startswith("No width of theory.representation is enough for any support")
         [drawn] = (rows(spec, unit) for unit in units(spec, "point"))
         assert drawn["share"].tolist() == [0, 0]
+
+    def test_a_sweep_without_any_exact_construction_keeps_its_title(self):
+        table = constructions()
+        table.loc[table["sweep"] != "width", "certified"] = False
+        svg = vl_convert.vegalite_to_svg(representation_figure.chart(table).to_dict())
+        assert ">Query and key against T, k = 3, width 64<" in svg
+        assert ">Query and key against k, T = 100, width 64<" in svg
+        assert svg.count(">no construction is exact<") == 3
+
+    @pytest.mark.parametrize(
+        ("values", "ticks"), [([6.0], [6]), ([1.4, 2.8], [1.4, 2.8]), ([4.0, 30.0], [5, 10, 20]), ([4, 300], None)]
+    )
+    def test_a_narrow_log_axis_has_ticks(self, values, ticks):
+        assert theory_figures.ticks(pd.Series(values)) == ticks
 
     def test_capacity(self):
         base = {"T": 100, "n": 200, "seed": 0, "root_entropy": 10.0, "samples": 1e8, "observed_gap": np.nan}

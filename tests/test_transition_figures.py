@@ -87,14 +87,21 @@ def test_medians_have_the_intervals_of_the_table_and_an_open_end_reaches_the_edg
     assert table["ci_high"].isna().tolist() == [False, False, True]
     assert table["censored"].tolist() == [False, False, True]
     spec = spec_of(runs)
-    bars = rows(spec, units(spec, "rule")[0])
-    top = units(spec, "point")[0]["encoding"]["y"]["scale"]["domain"][1]
-    assert bars["T"].tolist() == list(LENGTHS)
-    assert bars["low"].tolist() == table["ci_low"].tolist()
-    assert bars["high"].tolist() == [*table["ci_high"][:2], top]
+    above, closed = units(spec, "rule")
+    assert rows(spec, above)[["T", "low"]].to_numpy().tolist() == [[40, table["ci_low"][2]]]
+    assert (above["encoding"]["y"]["field"], above["encoding"]["y2"]) == ("low", {"value": 0})
+    expected = table[["T", "ci_low", "ci_high"]][:2].to_numpy().tolist()
+    assert rows(spec, closed)[["T", "low", "high"]].to_numpy().tolist() == expected
     drawn = points_of(spec, transitions.MEDIAN).drop_duplicates("T")
     assert drawn["T"].tolist() == [10, 20]
     assert drawn["step"].tolist() == table["median"].tolist()[:2]
+
+
+def test_a_median_of_few_runs_has_a_bar_through_the_panel():
+    spec = spec_of(runs_table().query("seed < 4 and T < 40"))
+    [bar] = units(spec, "rule")
+    assert rows(spec, bar)["T"].tolist() == [10, 20]
+    assert (bar["encoding"]["y"], bar["encoding"]["y2"]) == ({"value": "height"}, {"value": 0})
 
 
 def test_law_is_drawn_and_written_out(spec):

@@ -111,7 +111,7 @@ def _column(
     looks: dict[type, alt.SchemaBase],
 ) -> tuple[alt.LayerChart, alt.LayerChart]:
     """The two cells of one T, of which the first has the labels of y."""
-    stroke, domain = looks[alt.Stroke], [runs["n"].min() / 1.1, runs["n"].max() * 1.1]
+    stroke, domain = looks[alt.Stroke], style.log_ends(runs["n"])
 
     def x(field: str, last: bool) -> alt.X:
         axis = alt.Axis(values=style.evenly(runs["n"], 4), format="d", labels=last, labelFlush=True, grid=False)

@@ -20,6 +20,7 @@ _PANEL = ["function", "k"]
 def chart(critical: pd.DataFrame, fits: pd.DataFrame, rates: pd.DataFrame) -> alt.ConcatChart:
     """Draws n_critical against T on log axes: a panel for each function and k, all over the same n and T.
 
+    Learners stand a few pixels apart, so that those of the same size do not hide each other.
     A T whose critical size lies outside its grid is an open triangle at the grid's edge. Thin lines are the fitted log
     laws, over the T that they were fitted to.
 
@@ -34,13 +35,13 @@ def chart(critical: pd.DataFrame, fits: pd.DataFrame, rates: pd.DataFrame) -> al
     points, laws = panels.by_learner(sizes.points(critical, rates)), sizes.log_laws(critical, fits, count=50)
     laws["series"] = laws["model"].map(style.learner_label)
     looks, x = panels.looks(points), sizes.log_T(points["T"], room=1.3)
-    drawn = []
-    for panel, own in points.groupby(_PANEL):
+    groups, drawn = points.groupby(_PANEL), []
+    for panel, own in groups:
         y = sizes.log_n(points, titled=len(drawn) % panels.COLUMNS == 0)
         lines = alt.Chart(style.rows_of(laws, _PANEL, panel)).mark_line(strokeWidth=1.2)
         law = lines.encode(x, y, looks[alt.Stroke], detail="experiment:N")
-        layers = [law, *sizes.layers(own, x, y, looks), *panels.last_rates(own, x, y)]
-        drawn.append(alt.layer(*layers, title=panels.heading(style.task_label(*panel))))
+        marks = panels.series_layers(own, x, y, looks, panels.width(len(groups)), joined=False)
+        drawn.append(alt.layer(law, *marks, title=panels.heading(style.task_label(*panel))))
     return panels.wrap(drawn, points, "Critical sample size against context length")
 
 

@@ -3,8 +3,8 @@
 Question: How many more samples does noise in labels or bits cost?
 
 Critical sample size against the rate of label noise (left) and feature noise (right) of the training samples, a
-series for each context length T. The holdout is clean. An open triangle is a size beyond its grid of n, a
-bar to the panel's edge an interval that is open.
+series for each context length T, of many an even choice. The holdout is clean. An open triangle is a size beyond its
+grid of n, a bar to the panel's edge an interval that is open.
 """
 
 import json
@@ -24,8 +24,8 @@ def chart(critical: pd.DataFrame, rates: pd.DataFrame, noise: Mapping[str, Mappi
     """Draws n_critical on a log axis against the rate of noise: label noise beside feature noise, a series for each T.
 
     Each function, k and model has a row of these two panels. An experiment without noise is in both, at 0. A T that was
-    run at one rate only is left out, unless that is so for all. Where the critical size lies outside its grid there is
-    an open triangle at the grid's edge, and no line.
+    run at one rate only is left out, unless that is so for all, and of more than ``panels.LENGTHS_SHOWN`` some. Where
+    the critical size lies outside its grid there is an open triangle at the grid's edge, and no line.
 
     Args:
         critical: experiment, function, model, k, T, n_critical, ci_low, ci_high, n_grid and censored_side.
@@ -35,11 +35,12 @@ def chart(critical: pd.DataFrame, rates: pd.DataFrame, noise: Mapping[str, Mappi
     Raises:
         ValueError: ``critical`` is empty, a censored row has no rates, or an experiment has both kinds of noise.
     """
-    points = panels.by_length(_by_kind(sizes.points(critical, rates), noise), "percent", _PANEL)
+    points, note = panels.by_length(_by_kind(sizes.points(critical, rates), noise), "percent", _PANEL)
     looks, percent = panels.looks(points), sorted(points["percent"].unique())
     room = max(percent[-1], 1) / 12
     scale = alt.Scale(domain=[-room, percent[-1] + room], nice=False)
     groups, drawn = points.groupby(_PANEL), []
+    width = panels.width(len(groups) * len(KINDS), len(KINDS))
     tasks = [f"{style.task_label(function, k)}, {style.learner_label(model)}" for (function, k, model), _ in groups]
     for task, (_, own) in zip(tasks, groups, strict=True):
         for kind, name in KINDS.items():
@@ -48,11 +49,10 @@ def chart(critical: pd.DataFrame, rates: pd.DataFrame, noise: Mapping[str, Mappi
             x = alt.X("percent:Q", title=f"{name} (%)", scale=scale, axis=axis)
             y = sizes.log_n(points, titled=kind == "label_noise")
             title = name if len(tasks) == 1 else f"{name}, {task}"
-            drawn.append(
-                alt.layer(*panels.joined_layers(own[own["kind"] == kind], x, y, looks), title=panels.heading(title))
-            )
+            layers = panels.series_layers(own[own["kind"] == kind], x, y, looks, width)
+            drawn.append(alt.layer(*layers, title=panels.heading(title)))
     title = "Critical sample size against noise" + (f", {tasks[0]}" if len(tasks) == 1 else "")
-    return panels.wrap(drawn, points, title, columns=len(KINDS))
+    return panels.wrap(drawn, points, title, columns=len(KINDS), notes=note)
 
 
 def _by_kind(points: pd.DataFrame, noise: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:

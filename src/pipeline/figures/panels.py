@@ -1,6 +1,6 @@
 """Panels of critical sample sizes side by side: series in colours, censored sizes as open marks."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import altair as alt
 import numpy as np
@@ -12,7 +12,11 @@ from pipeline.figures.sizes import ABOVE_GRID, BELOW_GRID, FITTED, MARKS, SMALLE
 COLUMNS = 4  # panels of a row
 MIN_WIDTH, HEIGHT = 220, 300
 SEQUENCE = ("#440154", "#3B528B", "#21908C", "#4CAF50")  # viridis up to a green that is still readable on white
-DODGE = 7  # pixels between series at the same place
+LENGTHS_SHOWN = 6  # of a panel; more colours and places could not be told apart
+DODGE, LEAST = 7, 3  # the most and the fewest pixels between series at the same place
+LABEL, LINE = 34, 13  # pixels that a rate takes, across and up
+
+_RATES = "Under an open triangle: share of the runs that succeed at the largest n of the grid."
 
 
 def by_learner(points: pd.DataFrame) -> pd.DataFrame:
@@ -21,16 +25,22 @@ def by_learner(points: pd.DataFrame) -> pd.DataFrame:
     return _series(points, points["model"].map(style.learner_label), points["model"].map(colours))
 
 
-def by_length(points: pd.DataFrame, x: str, panel: list[str]) -> pd.DataFrame:
+def by_length(points: pd.DataFrame, x: str, panel: list[str]) -> tuple[pd.DataFrame, list[str]]:
     """The points of :func:`pipeline.figures.sizes.points` with the look of a series for each T, from dark to light.
 
-    A T that has but one value of ``x`` in a panel is left out of it, unless that is so for all.
+    A T that has but one value of ``x`` in a panel is left out of it, unless that is so for all. Of the others a panel
+    has at most ``LENGTHS_SHOWN``, evenly chosen.
+
+    Returns:
+        The points, and a note if not all T are shown.
     """
     several = points.groupby([*panel, "T"])[x].transform("nunique") > 1
     points = (points[several] if several.any() else points).sort_values("T", kind="stable")
-    lengths = points["T"].unique()
+    shown = points.groupby(panel)["T"].transform(lambda own: own.isin(style.evenly(own, LENGTHS_SHOWN)))
+    points, lengths = points[shown], points.loc[shown, "T"].unique()
     colours = dict(zip(lengths, colours_in_sequence(len(lengths)), strict=True))
-    return _series(points, "T = " + points["T"].astype(str), points["T"].map(colours))
+    note = [] if shown.all() else [f"Of the context lengths T, a panel shows {LENGTHS_SHOWN}, evenly chosen."]
+    return _series(points, "T = " + points["T"].astype(str), points["T"].map(colours)), note
 
 
 def _series(points: pd.DataFrame, names: pd.Series, colours: pd.Series) -> pd.DataFrame:
@@ -53,7 +63,8 @@ def looks(points: pd.DataFrame) -> Looks:
     marks = [mark for mark in MARKS if mark in set(points["mark"])]
     shapes, areas, _ = map(list, zip(*(MARKS[mark] for mark in marks), strict=True))
     censored = [mark for mark in marks if mark in (BELOW_GRID, ABOVE_GRID)]
-    lines = alt.Legend(title=None, orient="bottom", columns=4, symbolType="stroke", symbolStrokeWidth=3)
+    columns = style.legend_columns(colours["series"], 4)
+    lines = alt.Legend(title=None, orient="bottom", columns=columns, symbolType="stroke", symbolStrokeWidth=3)
     symbols = alt.Legend(title=None, orient="bottom", values=censored, symbolFillColor="white") if censored else None
     return {
         alt.Stroke: alt.Stroke("series:N", legend=lines, scale=_scale(colours["series"], colours["colour"])),
@@ -67,36 +78,89 @@ def _scale(values: Iterable, looks: Iterable) -> alt.Scale:
     return alt.Scale(type="ordinal", domain=list(values), range=list(looks))
 
 
-def joined_layers(points: pd.DataFrame, x: alt.X, y: alt.Y, looks: Looks) -> list[alt.Chart]:
-    """The layers of one panel of :func:`by_length`: its series a few pixels apart, their fitted points joined."""
-    shift = {name: DODGE * place for place, name in enumerate(looks[alt.Stroke]["scale"]["domain"])}
-    middle = DODGE * (len(shift) - 1) / 2
-    drawn = []
+def width(panels: int, columns: int = COLUMNS) -> int:
+    """Width in pixels of each of so many panels."""
+    return max(MIN_WIDTH, style.WIDTH // min(panels, columns))
+
+
+def series_layers(
+    points: pd.DataFrame, x: alt.X, y: alt.Y, looks: Looks, width: int, *, joined: bool = True
+) -> list[alt.Chart]:
+    """The layers of one panel: its series a few pixels apart, and the last rates of what is censored above.
+
+    Args:
+        points: with the look of a series, of one panel.
+        x: the x axis, which has a domain.
+        y: the y axis.
+        looks: from :func:`looks`.
+        width: of the panel, in pixels.
+        joined: whether a line joins the fitted points of a series.
+    """
+    shifts, drawn = _shifts(points, x, looks, width), []
     for name, own in points.groupby("series"):
-        offset = shift[name] - middle
-        line = alt.Chart(own[own["mark"] == FITTED]).mark_line(strokeWidth=1.2, xOffset=offset)
-        drawn += [line.encode(x, y, looks[alt.Stroke]), *layers(own, x, y, looks, offset)]
-    return drawn + last_rates(points, x, y)
+        if joined:
+            line = alt.Chart(own[own["mark"] == FITTED]).mark_line(strokeWidth=1.2, xOffset=shifts[name])
+            drawn.append(line.encode(x, y, looks[alt.Stroke]))
+        drawn += layers(own, x, y, looks, shifts[name])
+    return drawn + _last_rates(points, x, y, shifts, width)
 
 
-def last_rates(points: pd.DataFrame, x: alt.X, y: alt.Y) -> list[alt.Chart]:
-    """The success rate at the largest n, under each size that is censored above; of several at one place, in rows."""
+def _shifts(points: pd.DataFrame, x: alt.X, looks: Looks, width: int) -> dict[str, float]:
+    """Pixels by which each series of a panel stands beside its place, so that series do not hide each other.
+
+    They are ``DODGE`` apart, or as near as neighbouring places and the panel's edges ask for, but never less than
+    ``LEAST``.
+    """
+    present = set(points["series"])
+    names = [name for name in looks[alt.Stroke]["scale"]["domain"] if name in present]
+    places = np.unique(_pixels(points, x, width))
+    edges = 2 * min(places.min(initial=width), width - places.max(initial=0))
+    apart = float(np.clip(np.diff(places).min(initial=edges) / max(len(names), 1), LEAST, DODGE))
+    return {name: apart * (rank - (len(names) - 1) / 2) for rank, name in enumerate(names)}
+
+
+def _pixels(points: pd.DataFrame, x: alt.X, width: int) -> pd.Series:
+    """How far from the panel's left edge the points stand."""
+    scale = x["scale"].to_dict()
+    measure = np.log if scale.get("type") == "log" else np.asarray
+    low, high = measure(scale["domain"])
+    return width * (measure(points[x["shorthand"].removesuffix(":Q")]) - low) / (high - low)
+
+
+def _last_rates(points: pd.DataFrame, x: alt.X, y: alt.Y, shifts: dict[str, float], width: int) -> list[alt.Chart]:
+    """The success rate at the largest n, under each size that is censored above, in rows where they are too close."""
     above = points[points["mark"] == ABOVE_GRID]
-    row = above.groupby([x["shorthand"].removesuffix(":Q"), "n"]).cumcount()
-    texts = [alt.Chart(own).mark_text(dy=17 + 13 * place, fontSize=12) for place, own in above.groupby(row)]
-    colour = alt.Color("colour:N", scale=None)
-    return [text.encode(x, y, colour, alt.Text("last_rate:Q", format=".0%")) for text in texts]
-
-
-def wrap(panels: list[alt.LayerChart], points: pd.DataFrame, title: str, columns: int = COLUMNS) -> alt.ConcatChart:
-    """The panels in rows under one title, with a note on what :func:`last_rates` writes, if it does."""
-    note = "Under an open triangle: share of the runs that succeed at the largest n of the grid."
-    heading = alt.Title(title, **({"subtitle": note} if ABOVE_GRID in set(points["mark"]) else {}))
-    width = max(MIN_WIDTH, style.WIDTH // min(len(panels), columns))
-    height = HEIGHT if len(panels) > 1 else style.HEIGHT
-    return alt.concat(
-        *(panel.properties(width=width, height=height) for panel in panels), columns=columns, title=heading
+    above = above.assign(centre=_pixels(above, x, width) + above["series"].map(shifts).astype(float)).sort_values(
+        "centre"
     )
+    rows = above.groupby("n")["centre"].transform(_rows)
+    colour, rate = alt.Color("colour:N", scale=None), alt.Text("last_rate:Q", format=".0%")
+    return [
+        alt.Chart(own).mark_text(dy=17 + LINE * row, xOffset=shifts[name], fontSize=12).encode(x, y, colour, rate)
+        for (row, name), own in above.groupby([rows, "series"])
+    ]
+
+
+def _rows(centres: pd.Series) -> pd.Series:
+    """For each label, from the left, the first row in which it does not touch the one before."""
+    last: list[float] = []  # centre of the last label of each row
+    rows = []
+    for centre in centres:
+        row = next((row for row, before in enumerate(last) if centre - before >= LABEL), len(last))
+        last[row : row + 1] = [centre]
+        rows.append(row)
+    return pd.Series(rows, index=centres.index)
+
+
+def wrap(
+    panels: list[alt.LayerChart], points: pd.DataFrame, title: str, columns: int = COLUMNS, notes: Sequence[str] = ()
+) -> alt.ConcatChart:
+    """The panels in rows under one title and notes, with one more on the last rates, if they are written."""
+    rates = [_RATES] if ABOVE_GRID in set(points["mark"]) else []
+    subtitle = {"subtitle": [*notes, *rates]} if notes or rates else {}
+    height = HEIGHT if len(panels) > 1 else style.HEIGHT
+    sized = (panel.properties(width=width(len(panels), columns), height=height) for panel in panels)
+    return alt.concat(*sized, columns=columns, title=alt.Title(title, **subtitle))
 
 
 def heading(text: str) -> alt.Title:

@@ -24,6 +24,7 @@ FUNCTIONS = {  # Okabe-Ito; AND and OR have the same readout, so their marks lie
     "junta": ("#000000", "triangle-up"),
 }
 HEADS = {SYMMETRIC: ("#009E73", "circle"), GENERAL: ("#000000", "triangle-up"), TRAINED: ("#0072B2", "cross")}
+_NONE = "no construction is exact"
 _TITLE = "Constructed heads: the norms they take, and the width"
 _TOO_NARROW = "No width of theory.representation is enough for any support, so there are no norms: use larger ones."
 
@@ -39,7 +40,9 @@ def chart(constructed: pd.DataFrame, trained: pd.DataFrame | None = None) -> alt
     if exact.empty:
         return alt.vconcat(_width(constructed), title=alt.Title(_TITLE, subtitle=_TOO_NARROW))
     kinds = exact.assign(series=np.where(exact["symmetric"].astype(bool), SYMMETRIC, GENERAL))
-    upper = alt.hconcat(_against_T(kinds, trained), _against_k(kinds)).resolve_scale(color="shared", shape="shared")
+    swept = constructed.groupby("sweep")[["k", "T", "width"]].max()
+    panels = [_against_T(kinds, trained, swept.loc["length"]), _against_k(kinds, swept.loc["sparsity"])]
+    upper = alt.hconcat(*panels).resolve_scale(color="shared", shape="shared")
     lower = alt.hconcat(_readout(exact), _width(constructed)).resolve_scale(color="independent", shape="independent")
     return alt.vconcat(upper, lower, title=alt.Title(_TITLE, subtitle=_note(constructed))).resolve_scale(
         color="independent", shape="independent"
@@ -47,22 +50,26 @@ def chart(constructed: pd.DataFrame, trained: pd.DataFrame | None = None) -> alt
 
 
 def _note(constructed: pd.DataFrame) -> list[str]:
-    """How many of the constructions are exact."""
+    """For how many of the supports a width is enough, and how many of the constructions are exact."""
     wide = constructed[constructed["feasible"]]
     exact = wide[["certified", "exact_float32", "exact_float64"]].all(axis=1)
     return [
-        f"{exact.sum()} of {len(wide)} constructions compute their function exactly, up to T = {wide['T'].max():,}.",
+        f"The width is enough for {len(wide)} of {len(constructed)} functions on a support; {exact.sum()} of these"
+        f" {len(wide)} constructions compute theirs exactly, up to T = {wide['T'].max():,}.",
         "Norms are those for tokens of norm 1; a mark is a support.",
     ]
 
 
-def _panel(layers: alt.LayerChart, title: str) -> alt.LayerChart:
+def _panel(layers: alt.LayerChart, title: str, points: pd.DataFrame) -> alt.LayerChart:
+    """The layers of these points under their title; without points, words in their place."""
+    if points.empty:
+        layers = alt.layer(alt.Chart(pd.DataFrame([{}])).mark_text(text=_NONE, fontSize=14, color=style.INK))
     return layers.properties(width=theory.PANEL_WIDTH, height=theory.PANEL_HEIGHT, title=style.heading(title))
 
 
-def _against_T(kinds: pd.DataFrame, trained: pd.DataFrame | None) -> alt.LayerChart:
+def _against_T(kinds: pd.DataFrame, trained: pd.DataFrame | None, swept: pd.Series) -> alt.LayerChart:
+    """The sweep over T, whose k and width are ``swept``, also where no construction is exact."""
     points = kinds[kinds["sweep"] == "length"]
-    k, width = points["k"].max(), points["width"].max()
     columns = ["series", "T", "qk_frobenius"]
     if trained is not None:
         largest = trained.groupby(["T", "n", "seed"])["qk_frobenius"].max().reset_index()
@@ -70,15 +77,16 @@ def _against_T(kinds: pd.DataFrame, trained: pd.DataFrame | None) -> alt.LayerCh
     x = theory.log_axis("T", "Context length T (log scale)", sorted(points["T"].unique()))
     y = alt.Y("qk_frobenius:Q", title="Frobenius norm of W_QK")
     layers = theory.points_and_means(points, x, y, theory.looks(HEADS), [SYMMETRIC, GENERAL])
-    return _panel(layers, f"Query and key against T, k = {k}, width {width}")
+    return _panel(layers, f"Query and key against T, k = {swept['k']}, width {swept['width']}", points)
 
 
-def _against_k(kinds: pd.DataFrame) -> alt.LayerChart:
+def _against_k(kinds: pd.DataFrame, swept: pd.Series) -> alt.LayerChart:
+    """The sweep over k, whose T and width are ``swept``."""
     points = kinds[kinds["sweep"] == "sparsity"]
     x = alt.X("k:Q", title="Sparsity k", axis=alt.Axis(values=sorted(points["k"].unique()), format="d"))
     y = alt.Y("qk_frobenius:Q", title="Frobenius norm of W_QK")
     layers = theory.points_and_means(points, x, y, theory.looks(HEADS), [SYMMETRIC, GENERAL])
-    return _panel(layers, f"Query and key against k, T = {points['T'].max():,}, width {points['width'].max()}")
+    return _panel(layers, f"Query and key against k, T = {swept['T']:,}, width {swept['width']}", points)
 
 
 def _readout(exact: pd.DataFrame) -> alt.LayerChart:
@@ -87,8 +95,10 @@ def _readout(exact: pd.DataFrame) -> alt.LayerChart:
     points = points.assign(series=points["function"].map(style.function_label))
     present = {style.function_label(name): FUNCTIONS.get(name, ("#882255", "square")) for name in names}
     x = alt.X("k:Q", title="Sparsity k", axis=alt.Axis(values=sorted(points["k"].unique()), format="d"))
-    y = theory.log_axis("readout_frobenius", "Norm of the readout (log scale)", channel=alt.Y)
-    return _panel(theory.points_and_means(points, x, y, theory.looks(present), list(present)), "Readout against k")
+    norms = points["readout_frobenius"]
+    y = theory.log_axis("readout_frobenius", "Norm of the readout (log scale)", theory.ticks(norms), channel=alt.Y)
+    layers = theory.points_and_means(points, x, y, theory.looks(present), list(present))
+    return _panel(layers, "Readout against k", points)
 
 
 def _width(constructed: pd.DataFrame) -> alt.LayerChart:
@@ -106,7 +116,7 @@ def _width(constructed: pd.DataFrame) -> alt.LayerChart:
         "share:Q", title="Share of exact constructions", axis=alt.Axis(format=".0%"), scale=alt.Scale(domain=[0, 1])
     )
     layers = theory.points_and_means(shares, x, y, theory.looks(series), names)
-    return _panel(layers, f"Width, k = {points['k'].max()}, all functions")
+    return _panel(layers, f"Width, k = {points['k'].max()}, all functions", points)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

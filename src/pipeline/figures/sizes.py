@@ -1,6 +1,6 @@
 """Critical sample sizes as marks, intervals and fitted laws, for the figures that show them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import altair as alt
 import numpy as np
@@ -131,32 +131,30 @@ def layers(points: pd.DataFrame, x: alt.X, y: alt.Y, looks: Looks, shift: float 
     numbers = (alt.Tooltip(f"{field}:Q", format=".1f") for field in ("n", "low", "high"))
     tooltip = ["series:N", x["shorthand"], *numbers]
     # The paper has points without bars.
-    known = (points["mark"] == FITTED) | points[["low", "high"]].notna().any(axis=1)
-    intervals = [bar.encode(x, looks[alt.Stroke]) for bar in bars(points[known], y, shift)]
-    return [*intervals, mark.encode(x, along(y, "n"), *looks.values(), tooltip=tooltip)]
+    estimated = (points["mark"] == FITTED) | points[["low", "high"]].notna().any(axis=1)
+    bars = [bar.encode(x, looks[alt.Stroke]) for bar in intervals(points[estimated], y, strokeWidth=2, xOffset=shift)]
+    return [*bars, mark.encode(x, along(y, "n"), *looks.values(), tooltip=tooltip)]
 
 
-def bars(points: pd.DataFrame, y: alt.Y, shift: float = 0) -> Iterator[alt.Chart]:
-    """The intervals of sizes, and if there are any, those that are open above, below and at both ends.
+def intervals(points: pd.DataFrame, y: alt.Y, **look: float) -> list[alt.Chart]:
+    """Bars from ``low`` to ``high``, whose layers have no x yet; an end that is null is open.
+
+    A bar reaches the panel's edge at an open end, and so through the whole panel if both are open: the estimate without
+    any bound must not look exact.
 
     Args:
-        points: low and high, null where an end is open; of sizes that have an interval.
-        y: the y axis.
-        shift: pixels to the right.
+        points: low and high, of estimates only.
+        y: the y axis, of any field.
+        look: properties of the bars.
     """
-    low, high = points["low"].notna(), points["high"].notna()
-    top, bottom = alt.Y2Value(0), alt.Y2Value("height")
-    yield _rule(points[low & high], shift).encode(along(y, "low"), alt.Y2("high"))
-    if (low & ~high).any():
-        yield _rule(points[low & ~high], shift).encode(along(y, "low"), y2=top)
-    if (high & ~low).any():
-        yield _rule(points[high & ~low], shift).encode(along(y, "high"), y2=bottom)
-    if (~low & ~high).any():
-        yield _rule(points[~low & ~high], shift).encode(y=alt.YValue(0), y2=bottom)
-
-
-def _rule(points: pd.DataFrame, shift: float) -> alt.Chart:
-    return alt.Chart(points).mark_rule(strokeWidth=2, xOffset=shift)
+    ends = {  # whether low and high are known
+        (True, True): (along(y, "low"), alt.Y2("high")),
+        (True, False): (along(y, "low"), alt.Y2Value(0)),
+        (False, True): (along(y, "high"), alt.Y2Value("height")),
+        (False, False): (alt.YValue("height"), alt.Y2Value(0)),
+    }
+    groups = points.groupby([points["low"].notna(), points["high"].notna()])
+    return [alt.Chart(own).mark_rule(**look).encode(*ends[known]) for known, own in groups]
 
 
 def along(y: alt.Y, field: str) -> alt.Y:

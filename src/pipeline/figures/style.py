@@ -3,8 +3,9 @@
 import argparse
 import json
 import re
+import zlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from itertools import cycle
 from pathlib import Path
 
 import altair as alt
@@ -37,12 +38,14 @@ LEARNER_NAMES = {
     "decision_tree": "Decision tree",
     "consistent": "Consistent learner",
 }
-SPARE_COLOURS = ("#882255", "#999933", "#332288", "#44AA99", "#AA4499", "#DDCC77")  # of Paul Tol's muted palette
+# For other models: those of Paul Tol's muted palette that differ from the above, then a brown, a grey and a yellow.
+SPARE_COLOURS = ("#882255", "#999933", "#332288", "#117733", "#AA4499", "#7B4B1E", "#8A8D8F", "#D4C300")
 # How a run ended: shape, whether filled, and dashes. Beside the learner's colour, which says nothing of it.
 SUCCEEDED, FAILED = "succeeded", "failed"
 OUTCOMES = {SUCCEEDED: ("circle", True, [1, 0]), FAILED: ("triangle-up", False, [5, 4])}
 
 WIDTH, HEIGHT = 640, 400
+LEGEND_LETTERS = 90  # of a row of a legend, about the width of a figure
 FADED = 0.15  # opacity of what a reader has not chosen
 GOLDEN_RATIO = (5**0.5 - 1) / 2
 SERIES = ["experiment", "function", "model", "k"]
@@ -62,7 +65,7 @@ def theme() -> alt.theme.ThemeConfig:
             "view": {"continuousWidth": WIDTH, "continuousHeight": HEIGHT, "stroke": None},
             "axis": text | {"gridColor": GRID, "domainColor": INK, "tickColor": INK, "titlePadding": 10},
             "legend": text
-            | {"labelLimit": 320, "symbolSize": 110, "rowPadding": 5, "columnPadding": 24, "titlePadding": 8}
+            | {"labelLimit": 0, "symbolSize": 110, "rowPadding": 5, "columnPadding": 24, "titlePadding": 8}
             | {"layout": {"bottom": {"margin": 24, "anchor": "start"}}},
             "header": text,
             "title": {
@@ -79,13 +82,23 @@ def theme() -> alt.theme.ThemeConfig:
 
 
 def learner_colours(models: Iterable[str]) -> dict[str, str]:
-    """A colour for each model: its own if ``LEARNERS`` names it, otherwise a spare one in the order of the names.
-
-    Of more unknown models than there are spare colours, some share one.
-    """
+    """A colour for each model: its own if ``LEARNERS`` names it, otherwise a spare one as :func:`dealt` chooses."""
     models = set(models)
-    colours = LEARNERS | dict(zip(sorted(models - LEARNERS.keys()), cycle(SPARE_COLOURS), strict=False))
+    colours = LEARNERS | dealt(models - LEARNERS.keys(), SPARE_COLOURS)
     return {model: colours[model] for model in sorted(models)}
+
+
+def dealt(names: Iterable[str], looks: Sequence[str]) -> dict[str, str]:
+    """One of the looks for each name.
+
+    The name alone chooses it, so that it is the same in all figures; only if a name earlier in the alphabet has it, it
+    is the next of those that fewest have. So looks recur only where there are fewer than names.
+    """
+    chosen: dict[str, str] = {}
+    for name in sorted(names):
+        first, taken = zlib.crc32(name.encode()) % len(looks), Counter(chosen.values())
+        chosen[name] = min([*looks[first:], *looks[:first]], key=taken.__getitem__)
+    return chosen
 
 
 def learner_label(model: str) -> str:
@@ -109,10 +122,15 @@ def looks(field: str, values: list[str], ranges: dict[type, list]) -> dict[type,
         channel: channel(
             f"{field}:N",
             scale=alt.Scale(type="ordinal", domain=values, range=looks),
-            legend=alt.Legend(title=None, orient="bottom", columns=2),
+            legend=alt.Legend(title=None, orient="bottom", columns=legend_columns(values, 2)),
         )
         for channel, looks in ranges.items()
     }
+
+
+def legend_columns(labels: Iterable[str], most: int) -> int:
+    """The columns of a legend that has these labels, fewer than ``most`` if they are long: none is ever cut."""
+    return min(most, max(1, LEGEND_LETTERS // max(map(len, labels), default=1)))
 
 
 def choice(name: str, label: str, values: Iterable[str | int]) -> alt.Parameter:
@@ -152,6 +170,13 @@ def beside(values: pd.Series, slots: pd.Series, count: int, scatter: pd.Series |
     """
     gap = np.diff(np.log(np.sort(values.unique()))).min(initial=np.log(1.25))
     return values * np.exp(gap * 2 / 3 * ((slots + 0.5 + 0.8 * scatter) / count - 0.5))
+
+
+def log_ends(values: pd.Series) -> list[float]:
+    """The ends of a log axis around the values; wide around one alone, so that marks beside it still stand at it."""
+    low, high = values.min(), values.max()
+    room = 1.1 if high > 1.2 * low else 2
+    return [low / room, high * room]
 
 
 def rows_of(table: pd.DataFrame, columns: list[str], values: tuple) -> pd.DataFrame:

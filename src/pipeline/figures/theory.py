@@ -7,7 +7,7 @@ from pathlib import Path
 import altair as alt
 import pandas as pd
 
-from pipeline.figures import messages
+from pipeline.figures import messages, style
 from pipeline.storage import read_frame
 
 PANEL_WIDTH, PANEL_HEIGHT = 380, 280
@@ -33,7 +33,7 @@ def parse(
 
 def looks(series: Mapping[str, tuple[str, str]]) -> dict[type, alt.SchemaBase]:
     """Colour and shape of each series, in one legend below."""
-    legend = alt.Legend(title=None, orient="bottom", columns=2, labelLimit=420)
+    legend = alt.Legend(title=None, orient="bottom", columns=style.legend_columns(series, 2))
     colours, shapes = ([look[part] for look in series.values()] for part in (0, 1))
     return {
         alt.Color: alt.Color("series:N", legend=legend, scale=alt.Scale(domain=list(series), range=colours)),
@@ -62,6 +62,16 @@ def points_and_means(
 
 def _geometric_mean(values: pd.Series) -> float:
     return float(values.prod() ** (1 / len(values)))
+
+
+def ticks(values: pd.Series) -> list[float] | None:
+    """Of values that hold fewer than two powers of ten, 1, 2 and 5 times these or, if there are too few, the ends."""
+    low, high = values.min(), values.max()
+    powers = [10.0**power for power in range(-6, 19)]
+    if values.empty or sum(low <= power <= high for power in powers) > 1:
+        return None
+    finer = [tick for power in powers for tick in (power, 2 * power, 5 * power) if low <= tick <= high]
+    return finer if len(finer) > 1 else sorted({float(f"{end:.3g}") for end in (low, high)})
 
 
 def log_axis(

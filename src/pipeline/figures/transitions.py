@@ -5,7 +5,7 @@ Question: When do sparse parities, learned from fresh samples, leave their plate
 The training step at which a run first classifies the holdout correctly, against the context length on log axes: every
 run, the median with its interval, and the fitted power law. Runs and medians stand at the evaluation that found them,
 which is late by up to the steps between two; the law is of the step itself. Open triangles are runs that had not
-learned when they ended.
+learned when they ended, a bar to the panel's edge an interval that is open.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ MARKS = {
 PANEL_WIDTH, PANEL_HEIGHT = 400, 320  # of two beside each other
 
 _TITLE = "Transition against context length"
-_NOTE = "Dots: the evaluation that found a step. Law: of the step itself. An interval to the upper edge is open."
+_NOTE = "Dots: the evaluation that found a step. Law: of the step itself. An interval to an edge is open."
 _PANEL = ["experiment", "function", "k"]
 
 
@@ -52,7 +52,7 @@ def chart(runs: pd.DataFrame, transitions: pd.DataFrame, fits: pd.DataFrame) -> 
     if runs.empty:
         raise ValueError("there are no transitions to draw")
     top = 1.15 * runs["steps"].max()
-    points = _points(runs, transitions, top)
+    points = _points(runs, transitions)
     lines = _lines(runs, fits)
     looks, axes = _looks(points, lines), _axes(points, lines, top)
     groups, panels = points.groupby(_PANEL), []
@@ -70,13 +70,15 @@ def chart(runs: pd.DataFrame, transitions: pd.DataFrame, fits: pd.DataFrame) -> 
     return alt.concat(*panels, columns=2, title=alt.Title(_TITLE, subtitle=_NOTE))
 
 
-def _points(runs: pd.DataFrame, transitions: pd.DataFrame, top: float) -> pd.DataFrame:
-    """One row for each mark: its panel, model, series, seed, T, place on the axis of T, step, and low and high."""
+def _points(runs: pd.DataFrame, transitions: pd.DataFrame) -> pd.DataFrame:
+    """One row for each mark: its panel, model, series, seed, T, place on the axis of T, step, and low and high.
+
+    A median of which nothing is known, neither itself nor an end of its interval, has none.
+    """
     step = runs["success_step"].astype("Float64").astype(float)
     single = runs.assign(mark=np.where(step.isna(), CENSORED, RUN), step=step.fillna(runs["steps"]))
-    bounded = transitions.dropna(subset="ci_low")
-    median = transitions.assign(mark=MEDIAN, step=transitions["median"], low=bounded["ci_low"])
-    median["high"] = bounded["ci_high"].fillna(top)
+    median = transitions.rename(columns={"ci_low": "low", "ci_high": "high"})
+    median = median.assign(mark=MEDIAN, step=median["median"])
     points = pd.concat([single, median.dropna(subset=["median", "low"], how="all")], ignore_index=True)
     points["series"] = points["model"] + ", " + points["mark"]
     models = sorted(points["model"].unique())
@@ -114,9 +116,8 @@ def _looks(points: pd.DataFrame, lines: pd.DataFrame) -> dict[type, alt.SchemaBa
 
 def _axes(points: pd.DataFrame, lines: pd.DataFrame, top: float) -> tuple[alt.X, alt.Y]:
     """The axes of all panels; of laws that lie below all runs, down to half of the first."""
-    domain = [points["place"].min() / 1.1, points["place"].max() * 1.1]
     axis = alt.Axis(values=sizes.ticks(points["T"]), format="d", grid=False)
-    scale = alt.Scale(type="log", nice=False, domain=domain)
+    scale = alt.Scale(type="log", nice=False, domain=style.log_ends(points["place"]))
     x = alt.X("place:Q", title="Context length T (log scale)", scale=scale, axis=axis)
     first = points["step"].min()
     lowest = min(first / 1.15, top / 10, max(lines["step"].min() / 1.15, first / 2) if len(lines) else top)
@@ -135,13 +136,13 @@ def _panel(
     single = ["series:N", "seed:Q", "T:Q", "step:Q"]
     runs = alt.Chart(points[~median]).mark_point(strokeWidth=1.2)
     law = alt.Chart(lines).mark_line(strokeWidth=2, clip=True)
-    bar = alt.Chart(points[median].dropna(subset="low").assign(step=points["low"])).mark_rule(strokeWidth=2.5)
+    bars = sizes.intervals(points[median], y, strokeWidth=2.5)
     middle = alt.Chart(points[median].dropna(subset="step")).mark_point(strokeWidth=2)
     interval = ["series:N", "T:Q", *(alt.Tooltip(f"{field}:Q", format=".0f") for field in ("step", "low", "high"))]
     return alt.layer(
         runs.encode(x, y, *looks.values(), tooltip=single),
         law.encode(x, y, looks[alt.Stroke], tooltip=["series:N", "exponent:Q", "constant:Q"]),
-        bar.encode(x, y, alt.Y2("high"), looks[alt.Stroke]),
+        *(bar.encode(x, looks[alt.Stroke]) for bar in bars),
         middle.encode(x, y, *looks.values(), tooltip=interval),
     )
 
