@@ -9,6 +9,7 @@ out.
 """
 
 from collections.abc import Sequence
+from itertools import cycle
 
 import altair as alt
 import numpy as np
@@ -17,7 +18,8 @@ import pandas as pd
 from pipeline.figures import sizes, style
 from pipeline.statistics.information import information_floor
 
-FLOOR = "#777777"
+FLOOR = "information floor"
+GREY = "#777777"
 # Shapes of the learners that LEARNERS names, and of others; triangles that point up or down mean censored.
 SHAPES = {
     "transformer": "circle",
@@ -41,7 +43,6 @@ _PANEL = ["function", "k"]
 _SMALL = {"width": 380, "height": 300}  # of a panel that is not alone
 _SPREAD = 0.04  # of the axis's width, between marks that would hide each other
 _CLOSE = 0.03  # of the axis's height, between marks of one T that would
-_TEXT = 0.33  # of the axis's width, what the floor's name takes in a panel that is not alone
 
 
 def chart(critical: pd.DataFrame, rates: pd.DataFrame) -> alt.LayerChart | alt.ConcatChart:
@@ -106,7 +107,7 @@ def _looks(models: Sequence[str]) -> dict[type, alt.SchemaBase]:
     colours = style.learner_colours(models)
     known = [model for model in style.LEARNERS if model in colours]
     others = [model for model in colours if model not in style.LEARNERS]
-    shapes = SHAPES | style.dealt(others, SPARE_SHAPES)
+    shapes = SHAPES | dict(zip(others, cycle(SPARE_SHAPES), strict=False))
     colour, shape = ([look[model] for model in known + others] for look in (colours, shapes))
     names = [style.learner_label(model) for model in known + others]
     return style.looks("learner", names, {alt.Stroke: colour, alt.Fill: colour, alt.Shape: shape})
@@ -142,7 +143,7 @@ def _panel(points: pd.DataFrame, k: int, looks: dict[type, alt.SchemaBase], y: a
     ]
     picked = alt.condition("learner == null || datum.learner == learner", alt.value(1), alt.value(style.FADED))
     own = (layer.encode(opacity=picked) for layer in (line, *bars, mark, *triangles))
-    return alt.layer(*_floor(domain, k, x, y), *own)
+    return alt.layer(_floor(domain, k, x, y), *own)
 
 
 def _places(points: pd.DataFrame, heights: list[float]) -> pd.Series:
@@ -169,18 +170,16 @@ def _nearest(lengths: pd.Series) -> pd.Series:
     return gaps.set_axis(ordered)
 
 
-def _floor(domain: list[float], k: int, x: alt.X, y: alt.Y) -> list[alt.Chart]:
-    """The information floor as a dashed line from end to end of the axis of T, and its name under the right end.
+def _floor(domain: list[float], k: int, x: alt.X, y: alt.Y) -> alt.Chart:
+    """The information floor as a dashed line from end to end of the axis of T.
 
-    The name is right of centre, and as far down as the line is at the name's left end.
+    Its name is in a legend: beside the line it would meet the intervals of learners that come near the floor.
     """
     T = np.unique(np.geomspace(max(k, domain[0] / 1.1), domain[1] * 1.1, 60).round().astype(int))
-    floor = pd.DataFrame({"place": T, "n": [information_floor(int(one), k) for one in T]})
-    left = domain[1] / (domain[1] / domain[0]) ** _TEXT
-    line = alt.Chart(floor).mark_line(color=FLOOR, strokeDash=[6, 4], strokeWidth=2, clip=True).encode(x, y)
-    name = pd.DataFrame({"place": [domain[1]], "n": [np.interp(left, floor["place"], floor["n"])]})
-    text = alt.Chart(name).mark_text(text="information floor", align="right", dx=-4, dy=14, fontSize=14, color=FLOOR)
-    return [line, text.encode(x, y)]
+    floor = pd.DataFrame({"place": T, "n": [information_floor(int(one), k) for one in T], "line": FLOOR})
+    legend = alt.Legend(title=None, orient="bottom", symbolType="stroke", symbolStrokeColor=GREY, symbolSize=500)
+    dash = alt.StrokeDash("line:N", scale=alt.Scale(range=[[6, 4]]), legend=legend)
+    return alt.Chart(floor).mark_line(color=GREY, strokeWidth=2, clip=True).encode(x, y, dash)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

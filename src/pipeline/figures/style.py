@@ -153,8 +153,8 @@ def evenly(values: Iterable[int], count: int) -> list[int]:
 
 
 def scattered(seeds: pd.Series) -> pd.Series:
-    """A shift in [-½, ½) for each seed, always the same and spread evenly however many there are."""
-    return seeds * GOLDEN_RATIO % 1 - 0.5
+    """A shift in [-½, ½) for each seed, always the same and spread evenly however many there are; 0 for one alone."""
+    return seeds * GOLDEN_RATIO % 1 - 0.5 if seeds.nunique() > 1 else seeds * 0.0
 
 
 def beside(values: pd.Series, slots: pd.Series, count: int, scatter: pd.Series | float) -> pd.Series:
