@@ -45,5 +45,6 @@ def saved(main: Callable, folder: Path, tables: dict[str, pd.DataFrame], *option
     for name, table in tables.items():
         table.to_parquet(folder / f"{name}.parquet")
         arguments += [f"--{name}", str(folder / f"{name}.parquet")]
-    main([*arguments, *options, "--experiments", "main", "--output-folder", str(folder / "out")])
+    common = ["--experiments", "main", "--models", "transformer", "--output-folder", str(folder / "out")]
+    main([*arguments, *options, *common])
     return {path.suffix: path for path in (folder / "out").iterdir()}

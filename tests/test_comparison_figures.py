@@ -311,7 +311,7 @@ def test_the_command_lines_save_the_figures(tmp_path):
     for name, table in {"critical": critical, "rates": rates, "fits": fits}.items():
         table.to_parquet(tmp_path / f"{name}.parquet")
         options[name] = [f"--{name}", str(tmp_path / f"{name}.parquet")]
-    common = ["--experiments", *NOISY, "--output-folder", str(tmp_path / "out")]
+    common = ["--experiments", *NOISY, "--models", "transformer", "--output-folder", str(tmp_path / "out")]
     functions.main([*options["critical"], *options["fits"], *options["rates"], *common])
     sparsity.main([*options["critical"], *options["rates"], *common])
     noise.main([*options["critical"], *options["rates"], "--spec", json.dumps(NOISE), *common])

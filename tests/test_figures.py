@@ -333,7 +333,6 @@ class TestLearners:
         for part in marks(spec, "point"):
             low, high = part["encoding"]["x"]["scale"]["domain"]
             assert rows(spec, part)["place"].between(low, high).all()
-        assert rows(spec, marks(spec, "text")[0])["place"].tolist() == [high]
 
     def test_the_floor_is_named_once_beside_the_panels_where_no_interval_meets_it(self):
         spec = learners_chart({"ci_low": np.nan}, {"k": 4})
@@ -360,7 +359,7 @@ class TestLearners:
         names = [f"mine_{number}" for number in range(12)]
         encoding = marks(learners_chart(*({"model": model} for model in names)), "point")[0]["encoding"]
         colours, shapes = look(encoding["stroke"]), look(encoding["shape"])
-        assert set(colours.values()) == set(style.SPARE_COLOURS)
+        assert set(colours.values()) == set(style.SPARE_COLOURS[:12])
         assert set(shapes.values()) == set(learners.SPARE_SHAPES)
 
     def test_a_panel_for_each_function_and_k_with_one_axis_of_n(self):
@@ -441,6 +440,16 @@ class TestLearningCurves:
             learning_curves.chart(curves_table().head(0))
 
 
+def _lab(colour: str) -> np.ndarray:
+    """The CIELAB coordinates of a colour such as ``#0072B2``."""
+    rgb = np.array([int(colour[at : at + 2], 16) for at in (1, 3, 5)]) / 255
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    xyz = to_xyz @ linear / to_xyz.sum(axis=1)
+    x, y, z = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
 class TestStyle:
     def test_a_learner_keeps_its_colour_whoever_is_beside_it(self):
         assert style.learner_colours(["lstm", "mine"])["lstm"] == style.learner_colours(["lstm"])["lstm"]
@@ -453,14 +462,26 @@ class TestStyle:
         assert sorted(few.values()) == sorted(style.SPARE_COLOURS)
         assert sorted(many.values()) == sorted(2 * style.SPARE_COLOURS)
 
-    def test_a_model_of_another_name_has_the_same_colour_in_all_figures(self):
-        alone = {name: style.learner_colours([name])[name] for name in ("wide", "deep", "slow", "mine")}
-        assert len(set(alone.values())) > 1
-        assert style.learner_colours(["wide", "lstm"])["wide"] == alone["wide"]
-        first, *others = alone.items()
-        for name, colour in others:
-            if colour != first[1]:
-                assert style.learner_colours([first[0], name])[name] == colour
+    def test_a_model_has_one_colour_in_all_figures_and_no_other_model_has_it(self, monkeypatch):
+        models = ["wide", "lstm", *(f"mine_{number}" for number in range(len(style.SPARE_COLOURS) - 1))]
+        monkeypatch.setattr(style, "_config_models", models)
+        alone = {name: style.learner_colours([name])[name] for name in models}
+        assert len(set(alone.values())) == len(models)
+        assert style.learner_colours(models) == alone
+        assert style.learner_colours(["a", "mine_0"])["mine_0"] == alone["mine_0"]  # not of the config
+
+    def test_the_command_line_tells_the_models(self, monkeypatch, tmp_path):
+        monkeypatch.setattr(style, "_config_models", [])
+        critical_table(model="mine").to_parquet(tmp_path / "critical.parquet")
+        given = ["--critical", str(tmp_path / "critical.parquet"), "--models", "wide", "mine"]
+        style.parse(style.parser("", "critical"), [*given, "--experiments", "and3", "--output-folder", str(tmp_path)])
+        assert style.learner_colours(["mine"]) == {"mine": style.SPARE_COLOURS[1]}
+
+    def test_colours_can_be_told_apart(self):
+        colours = np.array([_lab(one) for one in (*style.LEARNERS.values(), style.PAPER, *style.SPARE_COLOURS)])
+        apart = np.linalg.norm(colours[:, None] - colours[None], axis=-1)
+        assert apart[~np.eye(len(colours), dtype=bool)].min() > 20
+        assert (colours[:, 0] < 80).all(), "readable on white"
 
     def test_task_label(self):
         assert style.task_label("and", 3) == "3-way AND"
@@ -483,6 +504,7 @@ class TestStyle:
         scatter = style.scattered(pd.Series(range(50)))
         assert scatter.between(-0.5, 0.5).all()
         assert np.diff(np.sort(scatter)).max() < 0.05  # no hole of more than twice the mean distance
+        assert style.scattered(pd.Series([0, 0, 0])).tolist() == [0, 0, 0]  # one seed alone stands at its value
 
     def test_a_long_label_of_a_legend_is_written_in_full(self):
         name = "transformer_with_16_units_and_4_heads"
@@ -504,7 +526,6 @@ def png_size(path: Path) -> tuple[int, int]:
     content = path.read_bytes()
     assert content.startswith(b"\x89PNG\r\n\x1a\n")
     return struct.unpack(">II", content[16:24])
-        assert style.scattered(pd.Series([0, 0, 0])).tolist() == [0, 0, 0]  # one seed alone stands at its value
 
 
 @pytest.fixture(scope="module")
@@ -523,7 +544,7 @@ def folder(tmp_path_factory) -> Path:
         table.to_parquet(folder / f"{name}.parquet")
         options[name] = [f"--{name}", str(folder / f"{name}.parquet")]
     names = sorted({name for table in tables.values() for name in table["experiment"]})
-    output = ["--experiments", *names, "--output-folder", str(folder / "out")]
+    output = ["--experiments", *names, "--models", "transformer", "--output-folder", str(folder / "out")]
     paper = ["--paper", str(PAPER_CSV)]
     critical_sample_size.main([*options["critical"], *options["fits"], *options["rates"], *paper, *output])
     learners.main([*options["critical"], *options["rates"], *output])

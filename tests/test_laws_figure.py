@@ -113,7 +113,7 @@ def test_the_command_saves_the_experiments_it_is_given(tmp_path):
     for name, table in tables().items():
         write_frame(table, tmp_path / f"{name}.parquet")
         options += [f"--{name}", str(tmp_path / f"{name}.parquet")]
-    laws.main([*options, "--experiments", "and3", "--output-folder", str(tmp_path)])
+    laws.main([*options, "--experiments", "and3", "--models", "transformer", "--output-folder", str(tmp_path)])
     svg = (tmp_path / "laws.svg").read_text()
     assert "(and3): undecided" in svg
     assert "(short)" not in svg

@@ -85,7 +85,7 @@ def results(tmp_path_factory):
         table().to_parquet(folder / f"tables/{name}.parquet")
     for module, tables in READ.items():
         options = [text for name, table in tables.items() for text in (f"--{name}", folder / f"tables/{table}.parquet")]
-        output = ["--experiments", "main", "--output-folder", str(folder / "figures")]
+        output = ["--experiments", "main", "--models", "transformer", "--output-folder", str(folder / "figures")]
         module.main([*map(str, options), *output])
     (folder / "config.yaml").write_text(yaml.safe_dump({"note": "a & b"}))
     (folder / "benchmarks/train").mkdir(parents=True)

@@ -18,8 +18,7 @@ from pipeline import targets
 from pipeline.command import config_of
 from pipeline.config import NO_TRAINING, Config, Experiment
 from pipeline.durations import duration
-from pipeline.figures import critical_sample_size
-from pipeline.figures.style import VEGA_LITE
+from pipeline.figures import critical_sample_size, style
 from pipeline.forecast import job_seconds
 from pipeline.statistics.critical_sample_size import critical_sample_sizes
 from pipeline.statistics.success_rates import success_rates
@@ -148,7 +147,8 @@ def draw(config: Config, run: Run, path: Path) -> bool:
         return False
     bootstrap = min(config.analysis.bootstrap, BOOTSTRAP)
     sizes = critical_sample_sizes(rates, config.analysis.success_share, config.analysis.confidence, bootstrap)
-    svg = vl_convert.vegalite_to_svg(critical_sample_size.chart(sizes, _NO_FITS, rates).to_dict(), VEGA_LITE)
+    style.know_models(config.models)
+    svg = vl_convert.vegalite_to_svg(critical_sample_size.chart(sizes, _NO_FITS, rates).to_dict(), style.VEGA_LITE)
     with whole_file(path) as temporary:
         temporary.write_text(svg, encoding="utf-8")
     return True

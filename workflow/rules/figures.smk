@@ -87,12 +87,14 @@ for figure, tables in FIGURE_TABLES.items():
         params:
             figure=figure,
             experiments=list(targets.shown(CONFIG, figure)),
+            models=list(CONFIG.models),
             tables=" ".join(f"--{name} {path}" for name, path in tables.items()),
             options=FIGURE_OPTIONS.get(figure, ""),
             code=code_of(f"pipeline.figures.{figure}"),
         shell:
             "python -m pipeline.figures.{params.figure} {params.tables} {params.options}"
-            " --experiments {params.experiments} --output-folder results/figures --log {log}"
+            " --experiments {params.experiments} --models {params.models}"
+            " --output-folder results/figures --log {log}"
 
 
 # Of runs on fresh samples, if there are any.

@@ -3,9 +3,8 @@
 import argparse
 import json
 import re
-import zlib
-from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import cycle
 from pathlib import Path
 
 import altair as alt
@@ -38,8 +37,12 @@ LEARNER_NAMES = {
     "decision_tree": "Decision tree",
     "consistent": "Consistent learner",
 }
-# For other models: those of Paul Tol's muted palette that differ from the above, then a brown, a grey and a yellow.
-SPARE_COLOURS = ("#882255", "#999933", "#332288", "#117733", "#AA4499", "#7B4B1E", "#8A8D8F", "#D4C300")
+# For other models: those of Paul Tol's muted palette that differ from the above, a brown, a grey and a yellow, then the
+# colours that are, one after the other, farthest in CIELAB from white and all before.
+SPARE_COLOURS = (
+    *("#882255", "#999933", "#332288", "#117733", "#AA4499", "#7B4B1E", "#8A8D8F", "#D4C300"),
+    *("#FF5566", "#8888FF", "#EE9977", "#880000", "#334422", "#443355", "#55AA22", "#EE88FF"),
+)
 # How a run ended: shape, whether filled, and dashes. Beside the learner's colour, which says nothing of it.
 SUCCEEDED, FAILED = "succeeded", "failed"
 OUTCOMES = {SUCCEEDED: ("circle", True, [1, 0]), FAILED: ("triangle-up", False, [5, 4])}
@@ -51,6 +54,7 @@ GOLDEN_RATIO = (5**0.5 - 1) / 2
 SERIES = ["experiment", "function", "model", "k"]
 
 _OPERATORS = {"and", "or", "xor"}
+_config_models: list[str] = []
 
 
 @alt.theme.register("pipeline", enable=True)
@@ -81,24 +85,20 @@ def theme() -> alt.theme.ThemeConfig:
     }
 
 
+def know_models(models: Iterable[str]) -> None:
+    """Tells all models of the config, so that each has one colour in all figures, whichever of them a figure shows."""
+    _config_models[:] = models
+
+
 def learner_colours(models: Iterable[str]) -> dict[str, str]:
-    """A colour for each model: its own if ``LEARNERS`` names it, otherwise a spare one as :func:`dealt` chooses."""
-    models = set(models)
-    colours = LEARNERS | dealt(models - LEARNERS.keys(), SPARE_COLOURS)
-    return {model: colours[model] for model in sorted(models)}
+    """A colour for each model: its own if ``LEARNERS`` names it, otherwise the next spare one.
 
-
-def dealt(names: Iterable[str], looks: Sequence[str]) -> dict[str, str]:
-    """One of the looks for each name.
-
-    The name alone chooses it, so that it is the same in all figures; only if a name earlier in the alphabet has it, it
-    is the next of those that fewest have. So looks recur only where there are fewer than names.
+    Spare colours go in the order of :func:`know_models`, then of the alphabet, and recur only if all are given.
     """
-    chosen: dict[str, str] = {}
-    for name in sorted(names):
-        first, taken = zlib.crc32(name.encode()) % len(looks), Counter(chosen.values())
-        chosen[name] = min([*looks[first:], *looks[:first]], key=taken.__getitem__)
-    return chosen
+    models = set(models)
+    others = dict.fromkeys(name for name in [*_config_models, *sorted(models)] if name not in LEARNERS)
+    colours = LEARNERS | dict(zip(others, cycle(SPARE_COLOURS), strict=False))
+    return {model: colours[model] for model in sorted(models)}
 
 
 def learner_label(model: str) -> str:
@@ -218,11 +218,12 @@ def _renumbered(svg: str) -> str:
 
 
 def parser(description: str, *tables: str) -> argparse.ArgumentParser:
-    """A command line with ``--experiments``, ``--output-folder``, ``--log`` and a required Parquet path a table."""
+    """A command line with the arguments that all figures take, and a required Parquet path a table."""
     result = argparse.ArgumentParser(description=description)
     for table in tables:
         result.add_argument(f"--{table}", type=Path, required=True, metavar="PARQUET")
     result.add_argument("--experiments", nargs="+", required=True, metavar="NAME", help="the experiments to show")
+    result.add_argument("--models", nargs="+", required=True, metavar="NAME", help="all models of the config, in order")
     result.add_argument("--output-folder", type=Path, required=True, metavar="FOLDER")
     result.add_argument("--log", type=Path, metavar="FILE")
     result.set_defaults(tables=tables)
@@ -234,6 +235,7 @@ def parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argpar
     arguments = parser.parse_args(argv)
     if arguments.log:
         messages.log_to(arguments.log)
+    know_models(arguments.models)
     for name in arguments.tables:
         table = read_frame(getattr(arguments, name))
         setattr(arguments, name, table[table["experiment"].isin(arguments.experiments)])
