@@ -1,3 +1,5 @@
+from itertools import product
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -107,7 +109,7 @@ class TestCensoredRegression:
         low, high = np.where(high <= first, -np.inf, low), np.where(high <= first, first, high)
         return np.where(low >= last, last, low), np.where(low >= last, np.inf, high)
 
-    @pytest.mark.parametrize("width", [1e-3, 1e-6])
+    @pytest.mark.parametrize("width", [1e-3, 1e-6, 1e-9])
     def test_as_the_limits_close_in_it_is_least_squares_with_student_s_interval(self, width):
         limits = self.y - width / 2, self.y + width / 2
         least_squares = linregress(self.x, self.y)
@@ -147,6 +149,43 @@ class TestCensoredRegression:
         low[0], high[0] = low[0] + 1000, high[0] + 1000
         model = fit(self.line, low, high)
         assert np.isfinite([*model.coefficients, model.spread, model.likelihood]).all()
+
+    @given(st.floats(-40, 40), st.floats(-12, 2))
+    def test_the_probability_of_an_interval_is_that_of_its_halves(self, start, exponent):
+        width = 10**exponent
+        whole = censored_regression._log_probability(np.array([start]), np.array([width]))
+        halves = censored_regression._log_probability(np.array([start, start + width / 2]), np.full(2, width / 2))
+        assert whole == pytest.approx(np.logaddexp(*halves), rel=1e-12)
+
+    def test_the_probability_of_the_narrowest_interval_is_its_density_times_its_width(self):
+        """So the halves of the test before are right, halved again and again, and with them the whole."""
+        found = censored_regression._log_probability(np.array([-30, 0.7]), np.array([1e-12, 1e-9]))
+        assert found == pytest.approx(norm.logpdf([-30, 0.7]) + np.log([1e-12, 1e-9]), rel=1e-10)
+
+    @given(st.integers(0, 10**6), st.floats(-10, 0.5), st.booleans(), st.floats(7, 12), st.floats(0, 1000))
+    def test_the_search_arrives_whatever_the_widths(self, seed, exponent, alike, last, beyond):
+        """A censored response may be known to lie far beyond all others."""
+        rng = np.random.default_rng(seed)
+        width = 10.0 ** (exponent if alike else rng.uniform(exponent, 0.5, len(self.y)))
+        low = self.y - width * rng.random(len(self.y))
+        low, high = np.where(self.y > last, last + beyond, low), np.where(self.y > last, np.inf, low + width)
+        try:
+            model = fit(self.line, low, high)
+        except NoMaximumError:
+            return
+        best = np.array([*model.coefficients, model.spread])
+
+        def likelihood(parameters):
+            start, end = ((limit - self.line @ parameters[:2]) / parameters[2] for limit in (low, high))
+            between = np.isfinite(end)
+            within = censored_regression._log_probability(start[between], (high - low)[between] / parameters[2])
+            return within.sum() + norm.logsf(start[~between]).sum()
+
+        assert model.likelihood == pytest.approx(likelihood(best), rel=1e-9)
+        for parameter, shift in product(range(3), (-0.1, 0.1)):
+            moved = best.copy()
+            moved[parameter] += shift * model.spread
+            assert likelihood(moved) < model.likelihood + 1e-9
 
     def test_derivatives(self):
         rng = np.random.default_rng(3)
