@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit, logit
+from scipy.stats import norm
 
 from pipeline.claims.evidence import SERIES, Evidence, Series
 from pipeline.claims.rules import RULES
@@ -27,7 +28,6 @@ from pipeline.claims.verdicts import (
 from pipeline.statistics.critical_sample_size import bootstrap_critical_sizes, critical_sample_sizes
 from pipeline.statistics.law_tables import law_tables
 from pipeline.statistics.scaling import scaling_fits
-from pipeline.statistics.success_rates import jeffreys_interval
 
 AND = {"experiment": "and3", "function": "and", "model": "transformer", "k": 3}
 MLP = AND | {"experiment": "and3_mlp", "model": "mlp"}
@@ -55,13 +55,13 @@ def runs_of(series: dict, lengths=LENGTHS, count: int = 100, success=True) -> pd
 
 
 def sizes_of(series: dict, sizes: dict[int, float], spread: float = 1.1) -> dict[str, pd.DataFrame]:
-    """Critical sizes with intervals of a factor, and rates of a grid from 10 to 5000 that brackets them."""
+    """Critical sizes with intervals of a factor, and rates of a grid from 10 to 5000, 20 runs a cell, around them."""
     critical = [
         series | {"T": T, "n_critical": size, "ci_low": size / spread, "ci_high": size * spread, "censored_side": ""}
         for T, size in sizes.items()
     ]
     rates = [
-        series | {"T": T, "n": n, "ci_low": 0.8 if n > size else 0.0, "ci_high": 1.0 if n > size else 0.2}
+        series | {"T": T, "n": n, "trials": 20, "successes": 20 if n > size else 0}
         for T, size in sizes.items()
         for n in (10, 5000)
     ]
@@ -321,7 +321,6 @@ def levelling(sizes: dict[int, float], trials: int = 400) -> pd.DataFrame:
 def test_rates_that_level_off_below_1_do_not_speak_against_agreement():
     """The critical size of a T alone takes the rate to rise to 1, and lies far above such a curve's."""
     rates = levelling(papers())
-    rates["ci_low"], rates["ci_high"] = jeffreys_interval(rates["successes"], rates["trials"], 0.95)
     joint = law_tables(rates, 0.5, 0.95, 20)
     critical = critical_sample_sizes(rates, 0.5, 0.95, 200)
     single = {"critical_sample_size": critical, "success_rates": rates}
@@ -409,7 +408,27 @@ def test_a_learner_that_needs_fewer_does_so_at_every_common_length(theirs, verdi
     evidence = learners({100: 40, 200: 45, 400: 50}, theirs)
     found = decided("needs_fewer", evidence, contexts=2, **BESIDE)
     assert found.verdict == verdict
-    assert [one.value for one in found.numbers] == pytest.approx([theirs[100] / 40, theirs[400] / 50])
+    assert [one.value for one in found.numbers[:2]] == pytest.approx([theirs[100] / 40, theirs[400] / 50])
+
+
+@pytest.mark.parametrize(("theirs", "of_two"), [(0.86, UNDECIDED), (0.84, NOT_SUPPORTED)])
+def test_one_length_of_several_refutes_only_at_the_level_of_all_of_them(theirs, of_two):
+    """Each size has an interval of a factor 1.1, so each ratio one of 1.1^√2 = 1.144, and of 1.167 for two T."""
+    alone = decided("needs_fewer", learners({100: 40}, {100: 40 * theirs}), contexts=1, **BESIDE)
+    both = decided("needs_fewer", learners({100: 40, 400: 50}, {100: 40 * theirs, 400: 200}), contexts=2, **BESIDE)
+    assert (alone.verdict, both.verdict) == (NOT_SUPPORTED, of_two)
+    wide = number(both, "ratio of the critical sizes at T = 100, corrected for 2 T")
+    factor = 1.1 ** (2**0.5 * norm.ppf(0.9875) / norm.ppf(0.975))
+    assert [wide.value, wide.low, wide.high] == pytest.approx([theirs, theirs / factor, theirs * factor])
+    assert [one.name for one in alone.numbers] == ["ratio of the critical sizes at T = 100"]
+    assert number(both, "ratio of the critical sizes at T = 100").high == pytest.approx(theirs * 1.1**2**0.5)
+
+
+def test_support_needs_every_length_and_no_correction():
+    found = decided("needs_fewer", learners({100: 40, 400: 50}, {100: 46.4, 400: 58}), contexts=2, **BESIDE)
+    assert found.verdict == SUPPORTED
+    assert [one.name for one in found.numbers] == [f"ratio of the critical sizes at T = {T}" for T in (100, 400)]
+    assert found.numbers[0].low == pytest.approx(1.16 / 1.1**2**0.5)
 
 
 def test_a_comparison_needs_common_lengths():
@@ -417,32 +436,34 @@ def test_a_comparison_needs_common_lengths():
     assert (found.verdict, found.reason) == (UNDECIDED, "0 common context lengths; 1 are needed")
 
 
-def censored(evidence: Evidence, T: int, top_rate: tuple[float, float]) -> Evidence:
-    """The evidence with the MLP's size at a T above its grid, whose largest n, 5000, has a rate within an interval."""
+def censored(evidence: Evidence, T: int, successes: int) -> Evidence:
+    """The evidence with the MLP's size at a T above its grid, at whose largest n, 5000, so many of 20 runs succeed."""
     critical, rates = (evidence.tables[name].copy() for name in ("critical_sample_size", "success_rates"))
     at = (critical["model"] == "mlp") & (critical["T"] == T)
     critical.loc[at, ["n_critical", "ci_low", "ci_high"]] = np.nan
     at = (rates["model"] == "mlp") & (rates["T"] == T)
-    rates.loc[at & (rates["n"] == 10), ["ci_low", "ci_high"]] = 0.0, 0.3
-    rates.loc[at & (rates["n"] == 5000), ["ci_low", "ci_high"]] = top_rate
+    rates.loc[at & (rates["n"] == 10), "successes"] = 1
+    rates.loc[at & (rates["n"] == 5000), "successes"] = successes
     tables = evidence.tables | {"critical_sample_size": critical, "success_rates": rates}
     return Evidence(tables, evidence.share, evidence.confidence)
 
 
 @pytest.mark.parametrize(
-    ("rates", "low", "high"),
+    ("successes", "tests", "low", "high"),
     [
-        ({10: (0.0, 0.2), 20: (0.1, 0.4), 40: (0.3, 0.7), 80: (0.6, 0.9), 160: (0.8, 1.0)}, 20, 80),
-        ({10: (0.0, 0.4), 20: (0.3, 0.7)}, 10, math.inf),
-        ({10: (0.0, 0.2), 20: (0.8, 1.0), 40: (0.6, 0.9), 80: (0.0, 0.2)}, 0, math.inf),  # it rises and falls
+        ({10: 0, 20: 10, 40: 20, 80: 32, 160: 40}, 1, 20, 80),
+        ({10: 10, 20: 20}, 1, 10, math.inf),
+        ({10: 0, 20: 38, 40: 30, 80: 2}, 1, 0, math.inf),  # it rises and falls
+        ({10: 2, 20: 13}, 1, 20, math.inf),  # 13 of 40: up to 0.48 at 95 %
+        ({10: 2, 20: 13}, 4, 10, math.inf),  # and to 0.52 at 98.75 %
     ],
 )
-def test_an_unknown_size_is_bounded_by_the_rates_unless_they_contradict_each_other(rates, low, high):
+def test_an_unknown_size_is_bounded_by_the_rates_unless_they_contradict_each_other(successes, tests, low, high):
     critical = pd.DataFrame([AND | {"T": 100, "n_critical": np.nan, "ci_low": np.nan, "ci_high": np.nan}])
-    cells = [AND | {"T": 100, "n": n, "ci_low": ends[0], "ci_high": ends[1]} for n, ends in rates.items()]
+    cells = [AND | {"T": 100, "n": n, "trials": 40, "successes": count} for n, count in successes.items()]
     tables = {"runs": runs_of(AND, [100]), "critical_sample_size": critical, "success_rates": pd.DataFrame(cells)}
     evidence = together(tables)
-    size = critical_sizes(evidence, Series(**AND))[100]
+    size = critical_sizes(evidence, Series(**AND), tests)[100]
     assert (size.low, size.high) == (low, high)
 
 
@@ -453,13 +474,15 @@ def test_an_interval_that_is_upside_down_decides_nothing():
 
 def test_a_size_above_the_grid_is_bounded_by_the_rates_that_lie_below_the_share():
     evidence = learners({100: 40, 400: 50}, {100: 400, 400: 400})
-    sure = decided("needs_fewer", censored(evidence, 400, (0.1, 0.4)), contexts=2, **BESIDE)
+    sure = decided("needs_fewer", censored(evidence, 400, 4), contexts=2, **BESIDE)
     assert sure.verdict == SUPPORTED
     bounded = number(sure, "ratio of the critical sizes at T = 400")
     assert (bounded.low, bounded.high) == (pytest.approx(5000 / 55), math.inf)
-    unsure = decided("needs_fewer", censored(evidence, 400, (0.3, 0.6)), contexts=2, **BESIDE)
+    unsure = decided("needs_fewer", censored(evidence, 400, 9), contexts=2, **BESIDE)
     assert unsure.verdict == UNDECIDED
-    assert number(unsure, "ratio of the critical sizes at T = 400").low == pytest.approx(10 / 55)
+    wide = 1.1 ** (norm.ppf(0.9875) / norm.ppf(0.975))
+    open_ = number(unsure, "ratio of the critical sizes at T = 400, corrected for 2 T")
+    assert open_.low == pytest.approx(10 / (50 * wide))
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from pipeline.config.sections import Count, ListOf
     *TABLES,
     criterion="""
     At each common T the critical size of the other learner over the Transformer's: supported if the interval lies
-    above 1 at all of them, not supported if it lies below 1 at one. Undecided otherwise, with fewer than {contexts}
-    common T, or with fewer than {runs} runs at some T.
+    above 1 at all of them, not supported if at one it lies below 1 when corrected for the number of these T
+    (Bonferroni). Undecided otherwise, with fewer than {contexts} common T, or with fewer than {runs} runs at some T.
     """,
 )
 def needs_fewer(
@@ -22,8 +22,13 @@ def needs_fewer(
     """Whether one learner needs fewer samples than another."""
     ours, theirs, common = _at_common_lengths(evidence, series, than, runs)
     require_count(len(common), contexts, "common context lengths")
+    our_wide, their_wide = (_sizes(evidence, parts, tests=len(common)) for parts in (series, than))
+    corrected = f", corrected for {len(common)} T" if len(common) > 1 else ""
     ratios = [ratio(f"ratio of the critical sizes at T = {T}", theirs[T], ours[T]) for T in common]
-    return conclude(Part(one, low=1.0) for one in ratios)
+    wide = [ratio(one.name + corrected, their_wide[T], our_wide[T]) for T, one in zip(common, ratios, strict=True)]
+    deciding = [one if one.low >= 1 else other for one, other in zip(ratios, wide, strict=True)]
+    names = {one.name for one in deciding}
+    return conclude([Part(one, low=1.0) for one in deciding], *(one for one in ratios if one.name not in names))
 
 
 @rule(
@@ -53,7 +58,10 @@ def _at_common_lengths(
     """The critical sizes of two learners by T, and the T that they have in common, ascending."""
     for part in (*series, *than):
         evidence.require(part, runs)
-    ours, theirs = (
-        {T: size for part in parts for T, size in critical_sizes(evidence, part).items()} for parts in (series, than)
-    )
+    ours, theirs = (_sizes(evidence, parts) for parts in (series, than))
     return ours, theirs, sorted(ours.keys() & theirs.keys())
+
+
+def _sizes(evidence: Evidence, parts: ListOf[Series], tests: int = 1) -> dict[int, Estimate]:
+    """The critical sizes of a learner by T, with intervals for so many tests."""
+    return {T: size for part in parts for T, size in critical_sizes(evidence, part, tests).items()}
