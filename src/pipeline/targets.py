@@ -243,13 +243,14 @@ def noise_spec(config: Config) -> str:
 
 
 def sensitivity_spec(config: Config) -> str:
-    """The specification of the table of sensitivity: the base and, of each variant, in what it differs."""
-    variants = shown(config, "sensitivity")
+    """The specification of the table of sensitivity: the share, the base and, of each variant, in what it differs."""
+    variants, share = shown(config, "sensitivity"), config.analysis.success_share
     if not variants:
-        return json.dumps({"base": None, "variants": {}})
+        return json.dumps({"base": None, "variants": {}, "share": share})
     base, settings = config.figures.sensitivity.base, (config.data, config.models, config.training)
     differences = {name: factors(one, config.experiments[base], *settings) for name, one in variants.items()}
-    return json.dumps({"base": base, "variants": {name: one._asdict() for name, [one] in differences.items()}})
+    named = {name: one._asdict() for name, [one] in differences.items()}
+    return json.dumps({"base": base, "variants": named, "share": share})
 
 
 def shown(config: Config, figure: str) -> dict[str, Experiment]:

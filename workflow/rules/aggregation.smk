@@ -185,7 +185,7 @@ rule law_fits:
 rule sensitivity:
     input:
         critical=rules.critical_sample_size.output[0],
-        rates=rules.success_rates.output[0],
+        runs=rules.runs_table.output[0],
     output:
         "results/tables/sensitivity.parquet",
     log:
@@ -196,7 +196,7 @@ rule sensitivity:
         spec=targets.sensitivity_spec(CONFIG),
         code=code_of("pipeline.jobs.sensitivity"),
     shell:
-        "python -m pipeline.jobs sensitivity --spec {params.spec:q} --critical {input.critical} --rates {input.rates}"
+        "python -m pipeline.jobs sensitivity --spec {params.spec:q} --critical {input.critical} --runs {input.runs}"
         " --output {output} --log {log}"
 
 

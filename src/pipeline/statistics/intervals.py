@@ -1,4 +1,4 @@
-"""Intervals of sums of independent estimates, from the estimates' own intervals alone."""
+"""Intervals of sums and differences of estimates, from the estimates' own intervals (MOVER)."""
 
 import numpy as np
 
@@ -27,3 +27,28 @@ def sum_interval(
     below, above = (np.sqrt(((terms - end) ** 2).sum(axis=0)) for end in ends)
     total = terms.sum(axis=0)
     return total, total - below, total + above
+
+
+def difference_interval(
+    one: np.ndarray, other: np.ndarray, correlation: float | np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The difference of two correlated estimates and its interval (MOVER, Zou 2007).
+
+    It is that of :func:`sum_interval` if the correlation is 0, and the narrower the more the errors go together.
+
+    Args:
+        one: the estimates and the lower and upper ends of their intervals, [3, ...].
+        other: those of the estimates that are taken off, of the same shape.
+        correlation: of the errors of both, in [-1, 1], [...].
+
+    Returns:
+        The differences and the ends of their intervals, each [...]; an end that needs NaN is NaN.
+    """
+    (value, low, high), (less, less_low, less_high) = one, other
+
+    def combined(own: np.ndarray, their: np.ndarray) -> np.ndarray:
+        """The root of own² + their² - 2 correlation own their."""
+        return np.hypot(own - correlation * their, np.sqrt(1 - correlation**2) * their)
+
+    total = value - less
+    return total, total - combined(value - low, less_high - less), total + combined(high - value, less - less_low)
