@@ -468,12 +468,11 @@ class TestStyle:
         alone = {name: style.learner_colours([name])[name] for name in models}
         assert len(set(alone.values())) == len(models)
         assert style.learner_colours(models) == alone
-        assert style.learner_colours(["a", "mine_0"])["mine_0"] == alone["mine_0"]  # not of the config
 
     def test_the_command_line_tells_the_models(self, monkeypatch, tmp_path):
         monkeypatch.setattr(style, "_config_models", [])
         critical_table(model="mine").to_parquet(tmp_path / "critical.parquet")
-        given = ["--critical", str(tmp_path / "critical.parquet"), "--models", "wide", "mine"]
+        given = ["--critical", str(tmp_path / "critical.parquet"), "--models", "mine", "deep"]
         style.parse(style.parser("", "critical"), [*given, "--experiments", "and3", "--output-folder", str(tmp_path)])
         assert style.learner_colours(["mine"]) == {"mine": style.SPARE_COLOURS[1]}
 

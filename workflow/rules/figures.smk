@@ -87,7 +87,7 @@ for figure, tables in FIGURE_TABLES.items():
         params:
             figure=figure,
             experiments=list(targets.shown(CONFIG, figure)),
-            models=list(CONFIG.models),
+            models=sorted(CONFIG.models),
             tables=" ".join(f"--{name} {path}" for name, path in tables.items()),
             options=FIGURE_OPTIONS.get(figure, ""),
             code=code_of(f"pipeline.figures.{figure}"),

@@ -93,10 +93,10 @@ def know_models(models: Iterable[str]) -> None:
 def learner_colours(models: Iterable[str]) -> dict[str, str]:
     """A colour for each model: its own if ``LEARNERS`` names it, otherwise the next spare one.
 
-    Spare colours go in the order of :func:`know_models`, then of the alphabet, and recur only if all are given.
+    Spare colours go to the models of :func:`know_models` in the order of the alphabet, and recur only if all are given.
     """
     models = set(models)
-    others = dict.fromkeys(name for name in [*_config_models, *sorted(models)] if name not in LEARNERS)
+    others = sorted({*_config_models, *models} - LEARNERS.keys())
     colours = LEARNERS | dict(zip(others, cycle(SPARE_COLOURS), strict=False))
     return {model: colours[model] for model in sorted(models)}
 
@@ -223,7 +223,7 @@ def parser(description: str, *tables: str) -> argparse.ArgumentParser:
     for table in tables:
         result.add_argument(f"--{table}", type=Path, required=True, metavar="PARQUET")
     result.add_argument("--experiments", nargs="+", required=True, metavar="NAME", help="the experiments to show")
-    result.add_argument("--models", nargs="+", required=True, metavar="NAME", help="all models of the config, in order")
+    result.add_argument("--models", nargs="+", required=True, metavar="NAME", help="all models of the config")
     result.add_argument("--output-folder", type=Path, required=True, metavar="FOLDER")
     result.add_argument("--log", type=Path, metavar="FILE")
     result.set_defaults(tables=tables)
