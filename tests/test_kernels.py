@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 
 from masks import CPU, NoiseOfC
 from packing import packed
-from pipeline.engine import kernels
+from pipeline.engine import kernels, transformer
 from pipeline.engine.autograd import AutogradModel
 from pipeline.engine.dropout import Dropout, Noise
+from pipeline.engine.packing import unpack
 from pipeline.engine.parameters import ParameterStack
 from pipeline.engine.transformer import Transformer
 from test_attention import without_the_most_attended_token
+from test_transformer import scores_apart
 
 TOLERANCE = {torch.float32: 2e-4, torch.float64: 1e-11}
 # widths that no vector length divides, one head and as many as channels, a row of the table that is no whole vector
@@ -149,6 +151,50 @@ def test_a_sample_without_the_most_attended_token_keeps_its_weights_in_float32()
     one = Transformer(2, 4, 1, 1, init_std=0.02)
     logits = one.logits(stack.like(stack.flat.float()), packed(bits))
     torch.testing.assert_close(logits.double(), one.forward(stack, packed(bits), None), rtol=1e-3, atol=1e-3)
+
+
+@pytest.fixture
+def beyond_float32() -> tuple[Transformer, ParameterStack, torch.Tensor, torch.Tensor]:
+    """A model with every dropout, three runs of which the second has scores 300 apart, and data in float32."""
+    one = model(SHAPES[3], 6, EVERY)
+    stack, (samples, labels) = random_stack(one, 3), random_data(3, 40, 6, torch.float32)
+    second = scores_apart(one, stack.select(torch.tensor([1])), unpack(samples[1:2], 6), 300.0)
+    stack = stack.like(stack.flat.float())
+    for name in one.shapes:
+        stack[name][1] = second[name][0]
+    return one, stack, samples, labels
+
+
+def test_scores_beyond_float32_keep_the_masks_that_were_drawn(beyond_float32):
+    one, stack, samples, labels = beyond_float32
+    double = stack.like(stack.flat.double())
+    losses, gradients = step(Transformer, one, stack, samples, labels)
+    expected, theirs = step(AutogradModel, one, double, samples, labels.double(), NoiseOfC(one, range(3)))
+    torch.testing.assert_close(losses.double(), expected, rtol=1e-4, atol=1e-4)
+    for name in one.shapes:
+        torch.testing.assert_close(gradients[name].double(), theirs[name], rtol=1e-3, atol=1e-5)
+
+
+def test_scores_beyond_float32_leave_the_neighbours_alone(beyond_float32):
+    one, stack, samples, labels = beyond_float32
+    losses, gradients = step(Transformer, one, stack, samples, labels)
+    others = torch.tensor([0, 2])
+    alone, own = step(Transformer, one, stack.select(others), samples[others], labels[others], Noise([0, 2], CPU))
+    assert torch.equal(alone, losses[others])
+    assert torch.equal(own.flat, gradients.select(others).flat)
+
+
+def test_scores_beyond_float32_are_not_finite_if_only_float32_is_compiled(beyond_float32, monkeypatch):
+    one, stack, samples, labels = beyond_float32
+    compiled = kernels.kernels
+
+    def in_float32(dtype, *architecture):
+        return compiled(dtype, *architecture) if dtype == torch.float32 else None
+
+    monkeypatch.setattr(transformer, "kernels", in_float32)
+    losses, _ = step(Transformer, one, stack, samples, labels)
+    assert losses.isfinite().tolist() == [True, False, True]
+    assert one.logits(stack, samples).isfinite().all(1).tolist() == [True, False, True]
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])

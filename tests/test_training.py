@@ -23,6 +23,7 @@ from pipeline.engine.transformer import Transformer
 from pipeline.randomness import Stream
 from pipeline.reference import ReferenceTransformer, reference_state
 from pipeline.results import RunResult
+from test_transformer import scores_apart
 
 MODEL = Transformer(context_length=12, width=16, heads=4, mlp_width=16, init_std=0.1)
 PROTOCOL = Protocol(
@@ -164,6 +165,28 @@ def test_a_diverged_run_is_recorded_and_its_neighbours_go_on():
     for run in (0, 2):
         assert results[run].curve_train_loss == pytest.approx(healthy[run].curve_train_loss, rel=1e-9)
         assert results[run].curve_holdout_accuracy == healthy[run].curve_holdout_accuracy
+
+
+def test_a_run_whose_scores_leave_the_range_of_float32_goes_on_like_the_reference():
+    bits, labels = and_data(2, 30)
+    stack = scores_apart(MODEL, parameters(2), bits, 400.0)
+    module = ReferenceTransformer(12, 16, 4, 16).double()
+    module.load_state_dict(reference_state(stack, 0))
+    optimiser = optim.Adam(module.parameters(), lr=1e-2, weight_decay=1e-4)
+    protocol = replace(PROTOCOL, max_steps=10)
+    source = FullBatch(Batch(packed(bits), labels.float()))
+    training = Training(MODEL, protocol, stack, source, holdout(2), coordinates(2))
+    assert list(training.evaluations())
+    for _ in range(10):
+        loss = F.binary_cross_entropy_with_logits(module(bits[0]), labels[0].double())
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    assert [result.status for result in training.results] == ["failed", "failed"]
+    assert training.results[0].train_loss == pytest.approx(loss.item(), rel=1e-2)
+    unseen, truth = and_data(1, 300)
+    accuracy = ((module(unseen[0]) > 0) == truth[0]).double().mean().item()
+    assert training.results[0].curve_holdout_accuracy == [pytest.approx(accuracy, abs=0.02)]
 
 
 def test_dropout_and_minibatches_of_a_run_do_not_depend_on_its_neighbours():

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 
 from packing import packed
 from pipeline.engine import transformer
+from pipeline.engine.attention_weights import all_weights
 from pipeline.engine.parameters import ParameterStack
 from pipeline.engine.transformer import Transformer
 from pipeline.reference import ReferenceTransformer, reference_state
@@ -49,23 +50,27 @@ def way(request, monkeypatch):
         monkeypatch.setattr(transformer, "kernels", lambda *architecture: None)
 
 
-def assert_agrees(model: Transformer, stack: ParameterStack, n: int) -> None:
-    """Logits, losses and every gradient of every run agree with the reference's to 1e-10."""
-    bits, labels = random_data(stack.runs, n, model.context_length)
-    samples = model.encode(packed(bits), torch.float64)
+def assert_agrees(
+    model: Transformer, stack: ParameterStack, bits: torch.Tensor, labels: torch.Tensor, tolerance: float = 1e-10
+) -> None:
+    """Logits, losses and every gradient of every run agree with those of the reference in float64."""
+    samples, close = model.encode(packed(bits), stack.flat.dtype), {"rtol": tolerance, "atol": tolerance}
     gradients = stack.like(torch.full_like(stack.flat, torch.nan))
-    losses = model.loss_and_gradients(stack, samples, labels, gradients, None)
+    losses = model.loss_and_gradients(stack, samples, labels.to(stack.flat), gradients, None)
     logits = model.logits(stack, samples)
     for run in range(stack.runs):
         module = reference(model, stack, run)
         expected = module(bits[run])
-        torch.testing.assert_close(logits[run], expected, rtol=1e-10, atol=1e-10)
+        torch.testing.assert_close(logits[run].double(), expected, **close)
         loss = F.binary_cross_entropy_with_logits(expected, labels[run])
-        torch.testing.assert_close(losses[run], loss, rtol=1e-10, atol=1e-10)
+        torch.testing.assert_close(losses[run].double(), loss, **close)
         loss.backward()
         ours = reference_state(gradients, run)
         for name, parameter in module.named_parameters():
-            torch.testing.assert_close(ours[name], parameter.grad, rtol=1e-10, atol=1e-10, msg=lambda m, n=name: n + m)
+            limit = tolerance * max(1, parameter.grad.abs().max().item())
+            torch.testing.assert_close(
+                ours[name].double(), parameter.grad, rtol=tolerance, atol=limit, msg=lambda m, n=name: n + m
+            )
 
 
 @pytest.mark.usefixtures("way")
@@ -74,7 +79,7 @@ def assert_agrees(model: Transformer, stack: ParameterStack, n: int) -> None:
 @pytest.mark.parametrize("scale", [0.02, 0.5])
 def test_outputs_and_gradients_agree(context_length, n, width, heads, mlp_width, scale, activation):
     model = Transformer(context_length, width, heads, mlp_width, init_std=0.02, activation=activation)
-    assert_agrees(model, random_stack(model, runs=3, scale=scale), n)
+    assert_agrees(model, random_stack(model, runs=3, scale=scale), *random_data(3, n, context_length))
 
 
 @pytest.mark.usefixtures("way")
@@ -91,7 +96,31 @@ def test_agrees_when_attention_is_nearly_one_hot(sharpness):
     queries, keys = (layer.attention._split(f(normed)) for f in (layer.attention.query, layer.attention.key))
     attention = (queries[:, :, :1] @ keys.mT / 2).softmax(-1)
     assert attention.amax(-1).median() > 0.95
-    assert_agrees(model, stack, n=40)
+    assert_agrees(model, stack, *random_data(2, 40, 30))
+
+
+def scores_apart(model: Transformer, stack: ParameterStack, bits: torch.Tensor, distance: float) -> ParameterStack:
+    """In float32, with a head whose largest score of all tokens lies this far above the largest of a sample's own."""
+    scores, own = (weights.log() for weights in all_weights(stack, model.heads))  # [R, 2, T, H] and of [CLS] [R, H]
+    tokens = torch.where(bits.unsqueeze(-1), scores[:, 1:], scores[:, :1])  # [R, n, T, H]
+    of_samples = torch.maximum(tokens.amax(2), own.unsqueeze(1))
+    apart = torch.maximum(scores.amax((1, 2)), own).unsqueeze(1) - of_samples
+    for name in ("query_weight", "query_bias"):
+        stack[name].mul_(distance / apart.max())
+    return stack.like(stack.flat.float())
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize(
+    ("distance", "steepness"),
+    [(100, 1), (130, 1), (150, 1), (200, 1), (1000, 1), (145, 1000)],  # the last: gradients overflow, losses do not
+)
+def test_agrees_in_float32_when_scores_are_further_apart_than_its_range(distance, steepness):
+    model = Transformer(6, 16, 4, 16, init_std=0.02)
+    bits, labels = random_data(3, 30, 6)
+    stack = random_stack(model, runs=3, scale=0.3)
+    stack["readout_weight"].mul_(steepness)
+    assert_agrees(model, scores_apart(model, stack, bits, distance), bits, labels, tolerance=1e-3)
 
 
 def test_shared_samples_give_the_logits_of_repeated_ones():

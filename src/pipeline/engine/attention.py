@@ -28,6 +28,7 @@ from torch.autograd.function import FunctionCtx
 
 from pipeline.engine.autograd import Parameters
 from pipeline.engine.packing import unpack
+from pipeline.engine.parameters import ParameterStack
 
 EPSILON = 1e-5  # torch.nn.LayerNorm's default
 ALIGNMENT = 16  # bytes that a GPU's thread loads at once
@@ -35,14 +36,15 @@ ALIGNMENT = 16  # bytes that a GPU's thread loads at once
 # exp(shifted score) stays finite for the largest score and above the smallest normal number for scores this much
 # below it, twice over: a sample need not contain the token with the largest score.
 HEADROOM = {torch.float32: 60.0, torch.float64: 600.0}
+# A normaliser below that is out of range: gradients, which are divided by it, may overflow where the loss does not.
+LEAST = math.exp(-HEADROOM[torch.float32])
 
 
 def attend(p: Parameters, heads: int, samples: Tensor, keep: Tensor | None = None) -> Tensor:
     """Attention of [CLS] in every sample.
 
-    Scores of one run and head may differ by up to about 140 in float32 (1300 in float64) between the largest of all
-    tokens and the largest of a sample's own; beyond that the sample's normaliser underflows and the output is not
-    finite.
+    If a normaliser is out of range in float32, all is computed again in float64; not of one-hot samples, which a GPU
+    has: it would have to wait for the answer, and cannot while a step is recorded.
 
     Args:
         p: the parameters of a one-layer Transformer.
@@ -51,18 +53,29 @@ def attend(p: Parameters, heads: int, samples: Tensor, keep: Tensor | None = Non
         keep: dropout masks of the attention weights, [R, n, H, 1, T + 1], [CLS] first.
 
     Returns:
-        the output, [R, n, d].
+        the output, [R, n, d]; not finite where a normaliser underflows, that is where the largest score of a sample
+        lies about 140 (in float64 1300) below the largest of all tokens for the same run and head.
     """
+    output, normaliser = _attend(p, heads, samples, keep)
+    if output.dtype == torch.float64 or samples.is_floating_point() or (normaliser >= LEAST).all():
+        return output
+    double = {name: p[name].double() for name in (p.shapes if isinstance(p, ParameterStack) else p)}
+    return _attend(double, heads, samples, None if keep is None else keep.double())[0].float()
+
+
+def _attend(p: Parameters, heads: int, samples: Tensor, keep: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The output and the heads' normalisers, [R, n, 1, H]."""
     table, cls = _tables(p, heads)
     rows = samples if samples.is_floating_point() else one_hot(samples, table.shape[1] // 2, table.dtype)
     if keep is None:
         sums = _product(rows, table) + cls
-        return (sums[:, :, :-1] / sums[:, :, -1:]).mT.flatten(2)
+        values, normaliser = sums.tensor_split([sums.shape[2] - 1], 2)
+        return (values / normaliser).mT.flatten(2), normaliser
     normaliser = _product(rows, table[:, :, -1:]) + cls[:, :, -1:]
     values, cls_values = (part[:, :, :-1].permute(0, 3, 1, 2) for part in (table, cls))  # [R, H, 2T and 1, d / H]
     cls_kept, kept = keep.squeeze(3).transpose(1, 2).tensor_split([1], 3)  # [R, H, n, 1 and T]
     numerator = (rows.unsqueeze(1) * kept.repeat(1, 1, 1, 2)) @ values + cls_kept * cls_values  # [R, H, n, d / H]
-    return (numerator.permute(0, 2, 3, 1) / normaliser).mT.flatten(2)
+    return (numerator.permute(0, 2, 3, 1) / normaliser).mT.flatten(2), normaliser
 
 
 def bits(samples: Tensor, length: int) -> Tensor:

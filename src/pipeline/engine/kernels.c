@@ -21,6 +21,10 @@
 #include "layers.h"
 #include "dropout.h"
 
+/* The smallest normaliser in range. Gradients are divided by it: those by a smaller one may overflow where the loss does
+   not, so such a sample's output is NaN. transformer.py then computes a run in float32 again in float64. */
+#define LEAST ((REAL)exp(-(double)(HEADROOM)))
+
 enum { BLOCK = 32 }; /* positions whose products are made at once, pairs of bytes: they stay in the fastest cache */
 
 /* The parameters of a run, in the order of Transformer.shapes: of each R times as many lie in a row. */
@@ -409,7 +413,7 @@ static void attend(int64_t T, int64_t n, const vector *embedding, const uint8_t 
     sum_tokens(T, n, s->products, s->factor, s->weights, bits, s->sums);
   }
   EACH(i, n) {
-    EACH(h, HEADS) s->reciprocal[i][h] = 1 / s->sums[i][WIDTH + h];
+    EACH(h, HEADS) s->reciprocal[i][h] = s->sums[i][WIDTH + h] < LEAST ? NAN : 1 / s->sums[i][WIDTH + h];
     if (d) { /* what is kept of the weights does not add up to 1 */
       CHANNELS(j, h) {
         int64_t c = j * HEADS + h;
@@ -715,7 +719,12 @@ static REAL cross_entropy(int64_t n, const REAL *labels, REAL *logits) {
   return loss / n;
 }
 
-/* ---- what kernels.py calls; which return 1 if there is no memory ---- */
+/* ---- what kernels.py calls; which return 1 if there is no memory, 2 if a loss or a logit is not finite, else 0 ---- */
+
+static int status(int64_t count, const REAL *results) {
+  EACH(i, count) if (!isfinite(results[i])) return 2;
+  return 0;
+}
 
 /* Logits [R][n]. flat: the parameters; bits: [R or 1][n][G], with shared = 1 if all runs have the same. */
 int infer(int64_t R, int64_t T, int64_t n, int64_t shared, REAL *flat, const uint8_t *bits, REAL *logits) {
@@ -730,7 +739,7 @@ int infer(int64_t R, int64_t T, int64_t n, int64_t shared, REAL *flat, const uin
     memcpy(logits + r * n, s.logits, n * sizeof(REAL));
   }
   free(s.f);
-  return 0;
+  return status(R * n, logits);
 }
 
 /* Losses [R], and the gradients in the parameters' layout. bits: [R][n][G]; labels: [R][n], 0 or 1; seeds [R] of the
@@ -759,7 +768,7 @@ int train(int64_t R, int64_t T, int64_t n, double rate, REAL *flat, const uint8_
     attend_backward(T, n, &p, s.mlp_normal, d_start, own, m.weights, &s, &g);
   }
   free(s.f);
-  return 0;
+  return status(R, losses);
 }
 
 /* The masks of attention weights that train draws, for tests: keep [R][n][T + 1][H], [CLS]'s own first. */

@@ -37,14 +37,16 @@ class Kernels:
     def __init__(self, library: ctypes.CDLL) -> None:
         self._library = library
 
-    def __call__(self, name: str, *arguments: Tensor | int | float | None) -> None:
-        """Calls a function.
+    def __call__(self, name: str, *arguments: Tensor | int | float | None) -> bool:
+        """Calls a function; whether the losses or logits that it computed are finite.
 
         Raises:
             MemoryError: the function could not allocate what it needs.
         """
-        if self._library[name](*map(_c_value, arguments)):
+        status = self._library[name](*map(_c_value, arguments))
+        if status == 1:
             raise MemoryError(f"{name} of {SOURCE.name}")
+        return status == 0
 
 
 def _c_value(value: Tensor | int | float | None) -> ctypes.c_void_p | ctypes.c_int64 | ctypes.c_double:

@@ -5,7 +5,8 @@ The same function as :class:`pipeline.reference.ReferenceTransformer`, for R run
 - only [CLS]'s query is needed, so attention is linear in T, and a token depends on its bit and position alone, so
   LayerNorm, score and value are computed for 2T + 1 distinct tokens instead of n · T (attention.py);
 - on the CPU a step is one call of the C functions of kernels.c, whose gradients are derived; they go run by run, so
-  that what a run needs stays in the cache, and draw the dropout masks of attention weights as they go;
+  that what a run needs stays in the cache, and draw the dropout masks of attention weights as they go; a run whose
+  scores are too far apart for float32 is computed again in float64;
 - on a GPU it is a few kernels of :mod:`pipeline.engine.fused`, without dropout and in sizes that these know.
 
 :meth:`Transformer.forward` says the function in torch. It is what runs where neither can do it, with gradients by
@@ -148,8 +149,11 @@ class Transformer(AutogradModel):
         if not compiled:
             return super().logits(p, samples)
         logits = p.flat.new_empty(p.runs, samples.shape[1])
-        size, shared = (p.runs, self.context_length, samples.shape[1]), int(len(samples) != p.runs)
-        compiled("infer", *size, shared, p.flat, samples.contiguous(), logits)
+        size, shared = (p.runs, self.context_length, samples.shape[1]), len(samples) != p.runs
+        finite = compiled("infer", *size, int(shared), p.flat, samples.contiguous(), logits)
+        if not finite and self._wider(p):
+            lost = _not_finite(logits)
+            logits[lost] = self.logits(_double(p, lost), samples if shared else samples[lost]).float()
         return logits
 
     def attention(self, p: ParameterStack, inputs: Tensor) -> Tensor:
@@ -171,13 +175,29 @@ class Transformer(AutogradModel):
         compiled = self._kernels(p.flat.device, p.flat.dtype) if weights is None else None
         if not compiled:
             return super().loss_and_gradients(p, samples, labels, gradients, noise, weights)
-        losses, n = p.flat.new_empty(p.runs), samples.shape[1]
         rate = float(self.dropout.attention) if noise else 0.0  # C takes it for a double
         seeds = noise.words(1) if rate else None  # of masks that are too many to be stored
-        drawn = (seeds, *self._masks(n, noise, p.flat))
-        data = (samples.contiguous(), labels.contiguous())
-        compiled("train", p.runs, self.context_length, n, rate, p.flat, *data, *drawn, gradients.flat, losses)
+        drawn = (seeds, *self._masks(samples.shape[1], noise, p.flat))
+        return self._train(compiled, p, gradients, rate, samples.contiguous(), labels.contiguous(), *drawn)
+
+    def _train(
+        self, compiled: Kernels, p: ParameterStack, gradients: ParameterStack, rate: float, *data: Tensor | None
+    ) -> Tensor:
+        """Losses [R] and gradients by C; data: samples, labels, seeds and masks as C takes them, [R, ...] or None."""
+        losses, size = p.flat.new_empty(p.runs), (p.runs, self.context_length, data[0].shape[1])
+        finite = compiled("train", *size, rate, p.flat, *data, gradients.flat, losses)
+        if not finite and (wider := self._wider(p)):
+            lost = _not_finite(losses)
+            double = _double(p, lost)
+            again = p.like(torch.empty_like(double.flat))
+            losses[lost] = self._train(wider, double, again, rate, *(_chosen(x, lost) for x in data)).float()
+            for name in p.shapes:
+                gradients[name][lost] = again[name].float()
         return losses
+
+    def _wider(self, p: ParameterStack) -> Kernels | None:
+        """The C functions in float64, for parameters in float32: of runs whose scores are out of its range."""
+        return None if p.flat.dtype == torch.float64 else self._kernels(p.flat.device, torch.float64)
 
     def _kernels(self, device: torch.device, dtype: torch.dtype) -> Kernels | None:
         """The C functions, if they can do it."""
@@ -218,6 +238,22 @@ def fused() -> ModuleType | None:
     from pipeline.engine import fused
 
     return fused
+
+
+def _not_finite(results: Tensor) -> Tensor:
+    """Which runs, an index, have a number in [R, ...] that is not finite."""
+    return (~results.isfinite().view(len(results), -1).all(1)).nonzero().flatten()
+
+
+def _double(p: ParameterStack, runs: Tensor) -> ParameterStack:
+    """The chosen runs in float64."""
+    return p.like(p.select(runs).flat.double())
+
+
+def _chosen(x: Tensor | None, runs: Tensor) -> Tensor | None:
+    """The chosen runs' part of [R, ...], in float64 if it is in float32."""
+    chosen = x if x is None else x[runs]
+    return chosen.double() if chosen is not None and chosen.is_floating_point() else chosen
 
 
 def _mask(noise: Noise | None, name: str, rate: float, shape: tuple[int, ...], like: Tensor) -> Tensor | None:
