@@ -1,7 +1,11 @@
 """The step in C against the same function in torch with gradients by autograd."""
 
+import ctypes
 import logging
+import subprocess
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 
 import pytest
 import torch
@@ -24,6 +28,15 @@ TOLERANCE = {torch.float32: 2e-4, torch.float64: 1e-11}
 SHAPES = [(4, 1, 4, "gelu"), (8, 8, 12, "relu"), (12, 3, 1, "gelu"), (16, 4, 32, "relu"), (64, 16, 64, "gelu")]
 EVERY = Dropout(attention=0.2, residual=0.1, mlp=0.3)
 Step = tuple[torch.Tensor, ParameterStack]
+TAKEN = f"""
+#include <stdint.h>
+#include <stdlib.h>
+static int64_t taken;
+static void *none(size_t line, size_t size) {{ taken = size; return 0; }}
+#define aligned_alloc none
+#include "{kernels.SOURCE}"
+int64_t taken_by(int64_t T, int64_t n) {{ allocate(T, n); return taken; }}
+"""
 
 
 def model(shape: tuple[int, int, int, str], context_length: int, dropout: Dropout | None = None) -> Transformer:
@@ -233,3 +246,44 @@ def test_a_compiler_that_fails_is_reported_with_its_message(monkeypatch, caplog,
     with caplog.at_level(logging.WARNING):
         assert kernels.kernels.__wrapped__(torch.float32, 8, 2, 8, "gelu", 60.0) is None
     assert "no-such-flag" in caplog.text
+
+
+@pytest.fixture(scope="module")
+def taken_by(tmp_path_factory) -> Callable[[tuple[int, int, int, str], int, int], int]:
+    """The bytes that the C functions of a shape allocate for a run of T positions and n samples, in float32."""
+
+    @cache
+    def library(width: int, heads: int, mlp_width: int, _: str) -> ctypes.CDLL:
+        path = tmp_path_factory.mktemp("taken") / "taken.so"
+        sizes = {"REAL": "float", "WIDTH": width, "HEADS": heads, "MLP_WIDTH": mlp_width, "RELU": 0, "HEADROOM": 0}
+        macros = [f"-D{name}={value}" for name, value in sizes.items()]
+        flags = [*kernels.NATIVE, "-std=gnu11", "-shared", "-fPIC", "-w", "-xc", "-"]
+        subprocess.run(["cc", *macros, *flags, "-o", path], input=TAKEN, text=True, check=True)
+        return ctypes.CDLL(str(path))
+
+    def taken(shape: tuple[int, int, int, str], context_length: int, n: int) -> int:
+        function = library(*shape).taken_by
+        function.restype = ctypes.c_int64
+        return function(ctypes.c_int64(context_length), ctypes.c_int64(n))
+
+    return taken
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    shape=st.sampled_from([*SHAPES, (64, 1, 64, "gelu"), (512, 2, 3, "gelu")]),
+    context_length=st.integers(1, 100_000),
+    n=st.integers(1, 3000),
+)
+def test_memory_is_counted_as_c_takes_it(taken_by, shape, context_length, n):
+    """The sizes of stacks rest on it. It is a bound, which is close where a row of the table is whole vectors."""
+    taken, counted = taken_by(shape, context_length, n), 4 * model(shape, context_length).floats_of_c(n)
+    assert taken <= counted
+    if (shape[0] + shape[1]) % 16 == 0:
+        assert counted < 1.01 * taken + 2**16
+    dropout = Dropout(residual=0.1, mlp=0.1)
+    parameters = model(shape, context_length).shapes.values()
+    held = taken + 4 * 4 * sum(torch.Size(size).numel() for size in parameters) + n * (context_length // 8)
+    assert held <= 4 * model(shape, context_length).floats_per_run(n, CPU)
+    masks = n * (2 * shape[0] + shape[2])
+    assert held + 4 * masks <= 4 * model(shape, context_length, dropout).floats_per_run(n, CPU)

@@ -105,9 +105,10 @@ class Transformer(AutogradModel):
     def floats_per_run(self, n: int, device: torch.device) -> int:
         """How many floats a training step on n samples holds for a run, with gradient and two moments."""
         tokens, d, m, columns = 2 * self.context_length, self.width, self.mlp_width, self.width + self.heads
-        if self._kernels(device, torch.float32):  # with what one run at a time needs
+        if self._kernels(device, torch.float32):
             masks = 2 * d * bool(self.dropout.residual) + m * bool(self.dropout.mlp)
-            own = tokens * (columns // 2 + self.heads + 1) + n * (5 * d + 3 * m + 2 * columns + 3 * self.heads + masks)
+            packed = math.ceil(self.context_length / 32)
+            own = self.floats_of_c(n) + n * (masks + packed)
             return 4 * sum(map(math.prod, self.shapes.values())) + own
         if self.is_fused(device, torch.float32):
             # in large stacks; smaller ones hold sums over more shares of the positions
@@ -115,6 +116,14 @@ class Transformer(AutogradModel):
             return 4 * sum(map(math.prod, self.shapes.values())) + own
         table = 6 * tokens * columns  # autograd keeps it at every stage
         return super().floats_per_run(n, device) + table
+
+    def floats_of_c(self, n: int) -> int:
+        """How many floats the C functions take for n samples of a run, of one run at a time; at most."""
+        d, m, heads = self.width, self.mlp_width, self.heads
+        row = 16 * math.ceil((d + heads) / 16)  # of the table: whole vectors, of up to 16 floats
+        folded = d * (2 * row + 2 * d + 3 * m + heads)
+        single = 64 * row  # vectors of which there is one, and what lies between arrays
+        return self.context_length * (row + 2 * heads + 2) + n * (row + 4 * (d + heads) + 3 * m + 3) + folded + single
 
     def initialise(self, streams: Sequence[Stream]) -> ParameterStack:
         """Fresh parameters, one run a stream: weights and embeddings N(0, init_std²), gains 1, biases 0; float32."""
