@@ -96,6 +96,13 @@ class TestBasin:
         assert ordinary["success"].tolist() == [result.success for result in training.results]
         assert ordinary["sigma"].isna().all()
 
+    def test_a_run_that_diverged_has_null_for_what_it_did_not_reach(self):
+        training = SPEC["training"] | {"learning_rate": 1e30}
+        rows = basin(SPEC | {"training": training}, [0.0], [cell(2)])
+        assert not rows["success"].any()
+        assert rows[["start_accuracy", "start_mass", "best_holdout_accuracy"]].notna().all(axis=None)
+        assert rows[["success_step", "support_mass", "best_head_support_mass"]].isna().all(axis=None)
+
     @given(st.floats(0.01, 1))
     def test_noise_has_its_size_and_spares_gains_and_biases(self, sigma):
         model = Transformer(20, 16, 4, 16, init_std=0.02)
