@@ -1,17 +1,22 @@
 """The jobs: a block of training sets and of runs, and the promises about packing and repetition."""
 
+import gc
 import json
 import subprocess
 import sys
 
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline import datasets
 from pipeline.config import Dropout, Lstm, Mlp, NormBound, Section, Success, Training, Transformer
-from pipeline.datasets import read_training_sets, write_holdout
-from pipeline.jobs import LESS_MEMORY, arguments
+from pipeline.datasets import TrainingSet, read_training_sets, write_holdout
+from pipeline.engine import training as engine
+from pipeline.jobs import LESS_MEMORY, arguments, dataset, stacks
 from pipeline.jobs.attention_steps import STEPS_KEPT, attention_steps
 from pipeline.jobs.dataset import draw_block
 from pipeline.jobs.stacks import Block, _stacks, train_blocks
@@ -79,6 +84,19 @@ def test_a_run_file_has_the_supports_and_what_is_recorded(folder):
     assert plain["support_mass"].isna().all()
 
 
+def test_a_run_that_diverged_has_null_for_the_attention_at_its_end(folder):
+    training = TRAINING.model_copy(update={"record": ("attention", "progress"), "learning_rate": 1e30})
+    results = trained(folder, "0-2", "diverging", training=training)
+    assert set(results["status"]) == {"diverged"}
+    assert not results["success"].any()
+    ended = ["success_step", "support_mass", "head_support_mass", "support_recovered", "attention_map"]
+    assert results[ended].isna().all(axis=None)
+    for _, run in results.iterrows():
+        assert run["steps"] == run["curve_steps"][-1] < TRAINING.max_steps
+        assert not np.isfinite(run["curve_train_loss"][-1])
+        assert {len(run[curve]) for curve in results.filter(like="curve")} == {len(run["curve_steps"])}
+
+
 @pytest.mark.parametrize("when", ["any", "last"])
 def test_the_attention_on_the_way_ends_as_that_of_the_run_file(folder, when):
     training = TRAINING.model_copy(update={"record": ("attention", "progress"), "success": Success(when=when)})
@@ -101,6 +119,31 @@ def test_of_a_long_way_some_evaluations_are_kept_and_of_a_diverging_one_those_be
     assert (len(kept), kept[0], kept[-1]) == (STEPS_KEPT, 5, 300)
     diverging = training.model_copy(update={"learning_rate": 1e30}).model_dump(mode="json")
     assert attention_steps(told | {"training": diverging}, *paths)["weight"].notna().all()
+
+
+def held() -> tuple[int, int]:
+    """How many training sets and stacks in training there are in memory, with those that only the collector frees."""
+    kinds = [type(one) for one in gc.get_objects()]
+    return kinds.count(TrainingSet), kinds.count(engine.Training)
+
+
+def test_only_one_stack_and_its_training_sets_are_held(folder, monkeypatch):
+    """All those of a job of 50 seeds would take more than a GiB at T = 100 000 and n = 2000."""
+    expected, drawn, begun = trained(folder, "0-5", "one"), [], []
+    gc.collect()
+    before = np.array(held())
+
+    def counting(function, counts):
+        return lambda *given, **options: counts.append([*(held() - before)]) or function(*given, **options)
+
+    monkeypatch.setattr(datasets, "GROUP_BYTES", 50)
+    monkeypatch.setattr(stacks, "runs_per_stack", lambda model, n, device: 2)
+    monkeypatch.setattr(dataset, "draw_training_set", counting(dataset.draw_training_set, drawn))
+    monkeypatch.setattr(stacks, "begin", counting(stacks.begin, begun))
+    assert trained(folder, "0-5", "three").map(repr).equals(expected.map(repr))
+    assert pq.read_metadata(folder / "three-data.parquet").num_row_groups == 6
+    assert drawn == [[0, 0]] + 5 * [[1, 0]]
+    assert begun == 3 * [[2, 0]]
 
 
 def test_a_repeated_block_is_the_same_to_the_bit(folder):

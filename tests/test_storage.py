@@ -12,7 +12,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.seals import END_SIZE, SEAL
-from pipeline.storage import TornFileError, read_frame, read_table, whole_file, write_frame, write_table
+from pipeline.storage import (
+    StoredRows,
+    TornFileError,
+    read_frame,
+    read_table,
+    whole_file,
+    write_frame,
+    write_row_groups,
+    write_table,
+)
 
 FRAME = pd.DataFrame({"n": [10, 20, 30], "rate": [0.1, 0.5, None], "name": ["a", "b", "c"]})
 
@@ -120,6 +129,37 @@ def test_a_file_of_another_writer_is_read(tmp_path):
     assert outcome(path) == "whole"
     write_frame(FRAME, path)
     pd.testing.assert_frame_equal(pd.read_parquet(path), FRAME)
+
+
+def rows_of(path) -> StoredRows:
+    return StoredRows(path, lambda row: row["name"][0].as_py())
+
+
+def test_rows_are_read_group_by_group_and_one_group_is_held(tmp_path):
+    size, path = 2**20, tmp_path / "table.parquet"
+    names = [np.random.default_rng(seed).bytes(size) for seed in range(8)]
+    write_row_groups((pa.table({"name": names[start : start + 2]}) for start in range(0, 8, 2)), path)
+    rows, before = rows_of(path), pa.total_allocated_bytes()
+    assert len(rows) == 8
+    for place, name in enumerate(names):
+        assert rows[place] == name
+        assert pa.total_allocated_bytes() - before < 5 * size
+    assert [*rows] == names
+    assert (rows[-1], rows[3]) == (names[-1], names[3])
+    with pytest.raises(IndexError):
+        rows[8]
+    assert read_table(path)["name"].to_pylist() == names
+
+
+def test_a_damaged_file_gives_no_rows(tmp_path):
+    path = tmp_path / "table.parquet"
+    write_frame(FRAME, path)
+    assert [*rows_of(path)] == ["a", "b", "c"]
+    data = bytearray(path.read_bytes())
+    data[20] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(TornFileError, match=r"table\.parquet is damaged .*; delete it"):
+        rows_of(path)
 
 
 def test_a_missing_file_stays_a_missing_file(tmp_path):

@@ -4,6 +4,7 @@ Inputs are stored eight bits to a byte (:mod:`pipeline.bits`, each sample padded
 row a seed; a holdout file one row a sample.
 """
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +14,7 @@ import pyarrow as pa
 
 from pipeline.bits import PackedBits
 from pipeline.rows import table_of
-from pipeline.storage import read_table, write_table
+from pipeline.storage import StoredRows, read_table, write_row_groups, write_table
 
 
 class Address(NamedTuple):
@@ -82,8 +83,30 @@ SCHEMA = pa.schema(
 )
 
 
-def write_training_sets(sets: list[TrainingSet], path: Path) -> None:
-    """Writes training sets of one cell, a row a seed; the three bit arrays are packed along their last axis."""
+GROUP_BYTES = 2**25  # of inputs, from which on a row group is full: what a reader holds beside the sets it works on
+
+
+def write_training_sets(sets: Iterable[TrainingSet], path: Path) -> None:
+    """Writes training sets of one cell, a row a seed; the three bit arrays are packed along their last axis.
+
+    They are taken one by one, and only those of a row group are held.
+    """
+    write_row_groups(map(_table, _groups(sets)), path)
+
+
+def _groups(sets: Iterable[TrainingSet]) -> Iterator[list[TrainingSet]]:
+    """The sets of each row group."""
+    group = []
+    for one in sets:
+        group.append(one)
+        if len(group) * one.inputs.data.nbytes >= GROUP_BYTES:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _table(sets: Sequence[TrainingSet]) -> pa.Table:
     labels = ("labels", "holdout_labels")
     rows = [
         vars(one)
@@ -93,27 +116,27 @@ def write_training_sets(sets: list[TrainingSet], path: Path) -> None:
     ]
     first = sets[0]
     sizes = {"n": len(first.inputs), "T": first.inputs.length, "holdout_size": len(first.holdout_labels)}
-    schema = SCHEMA.with_metadata({name: str(size) for name, size in sizes.items()})
-    write_table(table_of(rows, schema), path)
+    return table_of(rows, SCHEMA.with_metadata({name: str(size) for name, size in sizes.items()}))
 
 
-def read_training_sets(path: Path) -> list[TrainingSet]:
-    """Reads the training sets of a block."""
-    table = read_table(path)
+def read_training_sets(path: Path) -> Sequence[TrainingSet]:
+    """The training sets of a block, each read from the file when it is asked for."""
+    return StoredRows(path, _training_set)
+
+
+def _training_set(table: pa.Table) -> TrainingSet:
     n, T, holdout_size = (int(table.schema.metadata[key]) for key in (b"n", b"T", b"holdout_size"))
-    return [
-        TrainingSet(
-            seed=row["seed"],
-            support=np.array(row["support"]),
-            truth_table=np.array(row["truth_table"]),
-            inputs=_packed(inputs.as_buffer(), n, T),
-            labels=_packed(row["labels"], 1, n).unpack()[0],
-            holdout_labels=_packed(row["holdout_labels"], 1, holdout_size).unpack()[0],
-            redraws=row["redraws"],
-            unique=row["unique"],
-        )
-        for row, inputs in zip(table.drop_columns("inputs").to_pylist(), table["inputs"], strict=True)
-    ]
+    [row], [inputs] = table.drop_columns("inputs").to_pylist(), table["inputs"]
+    return TrainingSet(
+        seed=row["seed"],
+        support=np.array(row["support"]),
+        truth_table=np.array(row["truth_table"]),
+        inputs=_packed(inputs.as_buffer(), n, T),
+        labels=_packed(row["labels"], 1, n).unpack()[0],
+        holdout_labels=_packed(row["holdout_labels"], 1, holdout_size).unpack()[0],
+        redraws=row["redraws"],
+        unique=row["unique"],
+    )
 
 
 def _pack(labels: np.ndarray) -> bytes:

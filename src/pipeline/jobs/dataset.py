@@ -8,6 +8,7 @@ from pipeline.datasets import Address, read_holdout, write_training_sets
 from pipeline.jobs import arguments
 from pipeline.noise import add_noise
 from pipeline.sampling import draw_training_set
+from pipeline.storage import read_table
 
 log = logging.getLogger(__name__)
 
@@ -18,10 +19,11 @@ def draw_block(spec: dict, holdout_path: Path, output: Path) -> None:
     protocol = {name: spec[name] for name in ("reject_ambiguous", "max_redraws")}
     rates = {name: spec[name] for name in ("label_noise", "feature_noise")}
     seeds = seed_range(spec["seeds"])
-    sets = [add_noise(draw_training_set(address, seed, holdout, **protocol), address, **rates) for seed in seeds]
+    sets = (add_noise(draw_training_set(address, seed, holdout, **protocol), address, **rates) for seed in seeds)
     write_training_sets(sets, output)
-    redraws, ambiguous = sum(one.redraws for one in sets), sum(one.unique is False for one in sets)
-    log.info("%s: %d training sets, %d redraws, %d still ambiguous", address, len(sets), redraws, ambiguous)
+    told = read_table(output, ["redraws", "unique"]).to_pydict()
+    counts = len(seeds), sum(told["redraws"]), told["unique"].count(False)
+    log.info("%s: %d training sets, %d redraws, %d still ambiguous", address, *counts)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
 """How jobs train runs: blocks of seeds, each alone or several as one stack, with checkpoints."""
 
+import gc
 import hashlib
 import json
 import logging
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -75,7 +77,7 @@ class Work:
     Attributes:
         block: what is asked for.
         address: its cell.
-        sets: its training sets.
+        sets: its training sets, which stay in their file until a stack takes them.
         saved: its checkpoint.
         state: that of the stack which the checkpoint was saved in; None if there is none.
         results: of the runs that are done, in order.
@@ -111,26 +113,38 @@ def _train_together(works: list[Work], device: torch.device) -> None:
     model, protocol = build_model(spec["model"], largest.T), Protocol.of(spec["training"])
     inputs, size = read_holdout(works[0].block.holdout), runs_per_stack(model, largest.n, device)
     done = sum(len(work.results) for work in works)
-    waiting = [(work, one) for work in works for one in work.sets[len(work.results) :]]
+    start = partial(begin, model, protocol, largest, holdout=inputs, device=device)
+    waiting = [(work, place) for work in works for place in range(len(work.results), len(work.sets))]
     cells = f"{works[0].address}" + (f" to {largest.n}" if len(works) > 1 else "")
     began = time.monotonic()
     for stack in _stacks(len(waiting), size, len(works[0].state["results"]) if works[0].state else 0):
-        owners, sets = zip(*waiting[stack.start : stack.stop], strict=True)
-        training, parts = begin(model, protocol, largest, sets, inputs, device), _parts(owners)
-        progress = Progress(f"{cells}, runs {done + stack.start + 1} to {done + stack.stop} of {done + len(waiting)}")
-        if works[0].state:
-            training.restore(works[0].state)
-            works[0].state = None
-            log.info("%s: goes on from step %d", progress.label, training.step)
-        for _ in training.evaluations():
-            progress.report(training)
-            for work in works:
-                if work.saved.due and (work in parts or work.results):
-                    work.save(training, parts.get(work))
-        for work, runs in parts.items():
-            work.results += training.results[runs.start : runs.stop]
+        label = f"{cells}, runs {done + stack.start + 1} to {done + stack.stop} of {done + len(waiting)}"
+        _train_stack(works, waiting[stack.start : stack.stop], start, Progress(label))
+        gc.collect()  # a training, which holds its step, which holds the training
     for work in works:
         work.end(time.monotonic() - began)
+
+
+def _train_stack(
+    works: list[Work],
+    runs: Sequence[tuple[Work, int]],
+    start: Callable[[Sequence[TrainingSet]], Training],
+    progress: "Progress",
+) -> None:
+    """Trains one stack, whose runs are given by their block and place in it; nothing of it is held when it is done."""
+    training = start([work.sets[place] for work, place in runs])
+    parts = _parts([work for work, _ in runs])
+    if works[0].state:
+        training.restore(works[0].state)
+        works[0].state = None
+        log.info("%s: goes on from step %d", progress.label, training.step)
+    for _ in training.evaluations():
+        progress.report(training)
+        for work in works:
+            if work.saved.due and (work in parts or work.results):
+                work.save(training, parts.get(work))
+    for work, places in parts.items():
+        work.results += training.results[places.start : places.stop]
 
 
 def _stacks(runs: int, size: int, begun: int) -> Iterator[range]:
@@ -156,8 +170,12 @@ def lost(results: list[RunResult]) -> str:
 
 def identity(spec: dict, code: str, *inputs: Path) -> str:
     """What the results of a job depend on: its specification, its code's fingerprint and its input files' contents."""
-    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in inputs]
-    return json.dumps([spec, code, digests], sort_keys=True)
+    return json.dumps([spec, code, [_digest(path) for path in inputs]], sort_keys=True)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def begin(

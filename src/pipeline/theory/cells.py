@@ -13,6 +13,6 @@ def read_cells(function: str, k: int, datasets: Sequence[Path], holdouts: Sequen
     """Address, training sets and holdout inputs of each cell, from a file of training sets and a holdout each."""
     cells = []
     for dataset, holdout in zip(datasets, holdouts, strict=True):
-        sets, inputs = read_training_sets(dataset), read_holdout(holdout)
+        sets, inputs = list(read_training_sets(dataset)), read_holdout(holdout)
         cells.append((Address(function, k, inputs.length, len(sets[0].inputs)), sets, inputs))
     return cells
