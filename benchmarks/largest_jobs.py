@@ -29,9 +29,10 @@ def main() -> None:
         files = {"holdout": folder / "holdout.parquet", "dataset": folder / "dataset.parquet"}
         run("holdout", holdout, output=files["holdout"])
         drawn = {"cell": CELL, "seeds": f"0-{given.seeds - 1}"} | data
-        run("dataset", drawn, holdout=files["holdout"], output=files["dataset"])
-        files |= {"output": folder / "runs.parquet", "checkpoint": folder / "runs.pt"}
-        run("train", {"cell": cell} | learner, **files, code=0, device="cpu", precision="float32", threads=1)
+        kept = {"checkpoint": folder / "checkpoint.pt", "code": 0}
+        run("dataset", drawn, holdout=files["holdout"], output=files["dataset"], **kept)
+        files["output"] = folder / "runs.parquet"
+        run("train", {"cell": cell} | learner, **files, **kept, device="cpu", precision="float32", threads=1)
 
 
 def run(job: str, spec: dict, **options: object) -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from drawing import draw_block
 from pipeline.config import Training, Transformer
 from pipeline.datasets import read_training_sets, write_holdout
-from pipeline.jobs.dataset import draw_block
 from pipeline.jobs.design import design_round
 from pipeline.jobs.stacks import Block, train_blocks
 from pipeline.jobs.train_adaptive import train_size

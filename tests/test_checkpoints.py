@@ -11,12 +11,13 @@ import pandas as pd
 import pytest
 import torch
 
+from drawing import draw_block
+from pipeline import checkpoints
+from pipeline.checkpoints import Checkpoint
 from pipeline.config import Dropout, Training, Transformer
 from pipeline.datasets import write_holdout
-from pipeline.engine import checkpoints, training
-from pipeline.engine.checkpoints import Checkpoint
+from pipeline.engine import training
 from pipeline.jobs import stacks
-from pipeline.jobs.dataset import draw_block
 from pipeline.sampling import draw_holdout
 from pipeline.storage import read_frame
 
@@ -152,7 +153,7 @@ def test_a_killed_process_ends_with_the_rows_of_an_undisturbed_one(folder):
     options += ["--precision=float32", "--threads=1", "--code=0"]
     killer = """if True:
         import os, signal
-        from pipeline.engine import checkpoints, training
+        from pipeline import checkpoints
         from pipeline.jobs import stacks, train
         checkpoints.SAVE_SECONDS = 0.0
         stacks.Progress.report = lambda _, training: training.step == 25 and os.kill(os.getpid(), signal.SIGKILL)
@@ -167,22 +168,23 @@ def test_a_killed_process_ends_with_the_rows_of_an_undisturbed_one(folder):
 
 def test_the_identity_of_a_job_is_that_of_its_settings_its_code_and_its_data(folder):
     spec, files = specification(MODEL, TRAINING), [folder / "data.parquet", folder / "holdout.parquet"]
-    identities = [stacks.identity(one, "code", *files) for one in (spec, specification(*VARIANTS["fresh samples"]))]
+    others = specification(*VARIANTS["fresh samples"])
+    identities = [Checkpoint(folder / "c", one, "code", *files).identity for one in (spec, others)]
     write_holdout(draw_holdout("and", 2, 10, 101), folder / "holdout.parquet")
-    identities += [stacks.identity(spec, code, *files) for code in ("code", "other code")]
+    identities += [Checkpoint(folder / "c", spec, code, *files).identity for code in ("code", "other code")]
     assert len(set(identities)) == 4
 
 
 def saved(path: Path) -> dict:
     """A checkpoint of a job called "one" with this content."""
     content = {"finished": [], "stack": {"step": 3, "tensor": torch.arange(5.0), "curve": [0.1, None]}}
-    Checkpoint(path, lambda: "one").save(content)
+    Checkpoint(path, "one", "code").save(content)
     return content
 
 
 def test_content_comes_back_as_it_was(tmp_path):
     content = saved(tmp_path / "a" / "b.pt")
-    loaded = Checkpoint(tmp_path / "a" / "b.pt", lambda: "one").load()
+    loaded = Checkpoint(tmp_path / "a" / "b.pt", "one", "code").load()
     assert loaded["stack"].pop("tensor").equal(content["stack"].pop("tensor"))
     assert loaded == content
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["b.pt"]
@@ -199,14 +201,14 @@ def test_a_damaged_checkpoint_is_ignored(tmp_path, damage, caplog):
     path = tmp_path / "checkpoint.pt"
     saved(path)
     path.write_bytes(spoil(path.read_bytes())[damage])
-    assert Checkpoint(path, lambda: "one").load() is None
-    assert f"{path} is damaged or of another job: training starts anew" in caplog.text
+    assert Checkpoint(path, "one", "code").load() is None
+    assert f"{path} is damaged or of another job: the job starts anew" in caplog.text
 
 
 def test_a_checkpoint_of_another_job_is_ignored_and_replaced(tmp_path, caplog):
     path = tmp_path / "checkpoint.pt"
     saved(path)
-    other = Checkpoint(path, lambda: "two")
+    other = Checkpoint(path, "two", "code")
     assert other.load() is None
     assert "of another job" in caplog.text
     other.save({"finished": []})
@@ -219,7 +221,7 @@ def test_a_checkpoint_of_another_job_is_ignored_and_replaced(tmp_path, caplog):
 def test_saves_are_a_minute_apart(tmp_path, monkeypatch):
     now = 1000.0
     monkeypatch.setattr(checkpoints.time, "monotonic", lambda: now)
-    checkpoint = Checkpoint(tmp_path / "checkpoint.pt", lambda: "one")
+    checkpoint = Checkpoint(tmp_path / "checkpoint.pt", "one", "code")
     due = []
     for now in (1059.0, 1060.0, 1119.0, 1121.0):  # noqa: B007  (read by the clock)
         due.append(checkpoint.due)

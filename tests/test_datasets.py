@@ -4,6 +4,7 @@ import hashlib
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from pipeline import checkpoints, sampling
 from pipeline.bits import PackedBits
+from pipeline.checkpoints import Checkpoint
 from pipeline.datasets import (
     Address,
     TrainingSet,
@@ -23,7 +26,9 @@ from pipeline.datasets import (
     write_training_sets,
 )
 from pipeline.functions import FUNCTIONS, evaluate
+from pipeline.jobs import dataset
 from pipeline.sampling import draw_holdout, draw_training_set
+from pipeline.storage import read_table
 from pipeline.uniqueness import consistent_supports
 
 CELL = Address("and", 3, 40, 60)
@@ -146,3 +151,37 @@ def test_columns_of_packed_bits_are_those_of_the_bits(n, T, data):
 def test_bits_are_packed(tmp_path):
     write_holdout(draw_holdout("and", 3, 1000, 2000), tmp_path / "holdout.parquet")
     assert (tmp_path / "holdout.parquet").stat().st_size < 1.1 * 1000 * 2000 / 8
+
+
+def test_an_interrupted_job_draws_the_same_without_searching_again(tmp_path, monkeypatch):
+    """Few samples, so that some are redrawn; the last redraw that is allowed keeps an ambiguous one."""
+    monkeypatch.setattr(checkpoints, "SAVE_SECONDS", 0.0)
+    holdout, cell = tmp_path / "holdout.parquet", {"function": "and", "k": 2, "T": 30, "n": 8}
+    write_holdout(draw_holdout("and", 2, 30, 50), holdout)
+    spec = {"cell": cell, "seeds": "3-10", "reject_ambiguous": True, "max_redraws": 3}
+    spec |= {"label_noise": 0.1, "feature_noise": 0.0}
+    dataset.draw_block(spec, holdout, tmp_path / "whole.parquet", Checkpoint(tmp_path / "a", spec, "", holdout))
+    undisturbed = read_table(tmp_path / "whole.parquet")
+    redraws, unique = (undisturbed[name].to_pylist() for name in ("redraws", "unique"))
+    assert 0 in redraws and False in unique[:5] and (1 in redraws[:5] or 2 in redraws[:5])
+    searches, neighbour = [], sampling.has_neighbour
+    monkeypatch.setattr(sampling, "has_neighbour", lambda *sample: searches.append(sample) or neighbour(*sample))
+    with monkeypatch.context() as patch, pytest.raises(InterruptedError):
+        patch.setattr(dataset, "add_noise", interrupted_after(5, dataset.add_noise))
+        dataset.draw_block(spec, holdout, tmp_path / "again.parquet", Checkpoint(tmp_path / "b", spec, "", holdout))
+    assert len(searches) == sum(redraws[:6]) + 6, "the sixth was found and not yet written"
+    dataset.draw_block(spec, holdout, tmp_path / "again.parquet", Checkpoint(tmp_path / "b", spec, "", holdout))
+    assert read_table(tmp_path / "again.parquet").equals(undisturbed)
+    assert len(searches) == sum(redraws) + 8, "one for each sample of each set"
+
+
+def interrupted_after(count: int, work: Callable) -> Callable:
+    """Work that is interrupted when so much of it is done."""
+    left = iter(range(count))
+
+    def interrupted(*arguments, **options):
+        if next(left, None) is None:
+            raise InterruptedError
+        return work(*arguments, **options)
+
+    return interrupted

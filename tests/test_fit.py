@@ -7,12 +7,13 @@ import sys
 import numpy as np
 import pytest
 
+from drawing import draw_block
+from pipeline import checkpoints
 from pipeline.baselines.learning import Hypothesis, constant
 from pipeline.bits import PackedBits
 from pipeline.config import FITTED
 from pipeline.datasets import read_training_sets, write_holdout
 from pipeline.jobs import fit
-from pipeline.jobs.dataset import draw_block
 from pipeline.sampling import draw_holdout
 from pipeline.storage import read_frame, read_table
 
@@ -35,7 +36,7 @@ def fitted(folder, seeds: str, kind: str):
     """The results of a block of runs."""
     holdout, dataset, output = (folder / f"{name}.parquet" for name in ("holdout", f"data-{seeds}", f"{kind}-{seeds}"))
     draw_block({"cell": CELL, "seeds": seeds, **DATA}, holdout, dataset)
-    fit.fit_block(spec_of(kind), dataset, holdout, output)
+    fit.fit_block(spec_of(kind), dataset, holdout, output, output.with_suffix(".pt"))
     return read_frame(output).set_index("seed")
 
 
@@ -96,11 +97,35 @@ def test_the_command_fits_a_block_and_logs(folder):
         "dataset": "data-0-3.parquet",
         "holdout": "holdout.parquet",
         "output": "out.parquet",
+        "checkpoint": "fit.pt",
         "log": "logs/fit.log",
     }
     options = [part for name, path in paths.items() for part in (f"--{name}", str(folder / path))]
     spec = json.dumps(spec_of("decision_tree"))
-    subprocess.run([sys.executable, "-m", "pipeline.jobs.fit", "--spec", spec, *options], check=True)
+    subprocess.run([sys.executable, "-m", "pipeline.jobs.fit", "--code=0", "--spec", spec, *options], check=True)
     assert read_table(folder / "out.parquet").equals(read_table(folder / "decision_tree-0-3.parquet"))
     log = (folder / "logs" / "fit.log").read_text()
     assert f"and, k = 3, T = 12, n = 25: {expected['success'].sum()} of 4 runs succeeded" in log
+
+
+@pytest.mark.parametrize("kind", FITTED)
+def test_an_interrupted_job_fits_each_run_once(folder, kind, monkeypatch):
+    undisturbed = fitted(folder, "0-5", kind)
+    monkeypatch.setattr(checkpoints, "SAVE_SECONDS", 0.0)
+    judged, seen = fit.judged, []
+
+    def interrupted(*arguments):
+        seen.append(judged(*arguments))
+        if len(seen) == 4:
+            raise InterruptedError
+        return seen[-1]
+
+    monkeypatch.setattr(fit, "judged", interrupted)
+    paths = [folder / name for name in ("data-0-5.parquet", "holdout.parquet", "again.parquet", "again.pt")]
+    with pytest.raises(InterruptedError):
+        fit.fit_block(spec_of(kind), *paths)
+    assert paths[-1].exists()
+    fit.fit_block(spec_of(kind), *paths)
+    assert len(seen) == 4 + 3, "three were saved, the fourth was not"
+    assert read_frame(paths[2]).set_index("seed").map(repr).equals(undisturbed.map(repr))
+    assert not paths[-1].exists()

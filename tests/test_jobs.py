@@ -12,13 +12,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from drawing import draw_block
 from pipeline import datasets
 from pipeline.config import Dropout, Lstm, Mlp, NormBound, Section, Success, Training, Transformer
 from pipeline.datasets import TrainingSet, read_training_sets, write_holdout
 from pipeline.engine import training as engine
 from pipeline.jobs import LESS_MEMORY, arguments, dataset, stacks
 from pipeline.jobs.attention_steps import STEPS_KEPT, attention_steps
-from pipeline.jobs.dataset import draw_block
 from pipeline.jobs.stacks import Block, _stacks, train_blocks
 from pipeline.jobs.train import choose_device, stack_key
 from pipeline.sampling import draw_holdout
@@ -200,19 +200,21 @@ def test_the_command_logs_to_its_file(folder):
     paths = {
         "holdout": folder / "holdout.parquet",
         "output": folder / "data.parquet",
+        "checkpoint": folder / "checkpoint",
         "log": folder / "logs" / "job.log",
     }
-    options = [str(part) for name, path in paths.items() for part in (f"--{name}", path)]
+    options = ["--code=0"] + [str(part) for name, path in paths.items() for part in (f"--{name}", path)]
     subprocess.run([sys.executable, "-m", "pipeline.jobs.dataset", "--spec", spec, *options], check=True)
     assert "2 training sets" in (folder / "logs" / "job.log").read_text()
 
 
-def test_the_jobs_of_a_cell_start_without_pandas(tmp_path):
+def test_the_jobs_of_a_cell_start_without_what_they_do_not_need(tmp_path):
     holdout, dataset, output = ([f"--{name}", str(tmp_path / name)] for name in ("holdout", "dataset", "output"))
-    places = [*output, "--checkpoint", str(tmp_path / "checkpoint"), "--device=cpu", "--precision=float32", "--code=0"]
+    kept = ["--checkpoint", str(tmp_path / "checkpoint"), "--code=0"]
+    places = [*output, *kept, "--device=cpu", "--precision=float32"]
     jobs = {
         "holdout": ({"function": "and", "k": 3, "T": 12, "holdout_size": 300}, ["--output", holdout[1]]),
-        "dataset": ({"cell": CELL, "seeds": "0-1", **DATA}, [*holdout, "--output", dataset[1]]),
+        "dataset": ({"cell": CELL, "seeds": "0-1", **DATA}, [*holdout, *kept, "--output", dataset[1]]),
         "train": (SPEC, [*dataset, *holdout, *places, "--threads=1"]),
     }
     for job, (spec, options) in jobs.items():
@@ -221,6 +223,7 @@ def test_the_jobs_of_a_cell_start_without_pandas(tmp_path):
         imports = subprocess.run(command, check=True, capture_output=True, text=True).stderr
         assert "pyarrow.parquet" in imports
         assert "pandas" not in imports
+        assert job == "train" or "torch" not in imports
     assert len(read_frame(tmp_path / "output")) == 2
 
 
@@ -229,6 +232,7 @@ def test_a_damaged_input_ends_the_command_with_one_line_in_terminal_and_log(fold
     torn.write_bytes(torn.read_bytes()[:50])
     spec = json.dumps({"cell": CELL, "seeds": "0-1", **DATA})
     options = ["--holdout", str(torn), "--output", str(folder / "data.parquet"), "--log", str(folder / "job.log")]
+    options += ["--checkpoint", str(folder / "checkpoint"), "--code=0"]
     command = [sys.executable, "-m", "pipeline.jobs.dataset", "--spec", spec, *options]
     job = subprocess.run(command, capture_output=True, text=True)
     assert job.returncode == 1

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from drawing import draw_block
 from pipeline.datasets import Address, TrainingSet, read_training_sets, write_holdout, write_training_sets
 from pipeline.functions import evaluate
-from pipeline.jobs.dataset import draw_block
 from pipeline.noise import add_noise
 from pipeline.sampling import draw_holdout, draw_training_set
 

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from drawing import draw_block
 from pipeline.config import Training, Transformer
 from pipeline.datasets import write_holdout
 from pipeline.jobs import server
 from pipeline.jobs.client import KILLED, SOCKET
-from pipeline.jobs.dataset import draw_block
 from pipeline.sampling import draw_holdout
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the server runs on Linux only")
@@ -127,6 +127,7 @@ def test_a_job_ends_with_the_process_that_asks_for_it(running, tmp_path, victim)
     spec = json.dumps({"cell": {"function": "and", "k": 2, "T": 9, "n": 5}})
     waiting = [sys.executable, "-m", "pipeline.jobs", "dataset", "--spec", spec]
     waiting += ["--holdout", str(tmp_path / "pipe"), "--output", str(tmp_path / "x"), "--log", str(tmp_path / "log")]
+    waiting += ["--checkpoint", str(tmp_path / "checkpoint"), "--code=0"]
     asker = subprocess.Popen(waiting, env=environment)
     job = _child_of(process.pid)
     if victim == "asker":

@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charts import look, rows, units
+from pipeline import checkpoints
+from pipeline.checkpoints import Checkpoint
 from pipeline.config import parse
 from pipeline.datasets import Address
 from pipeline.engine.models import build_model
@@ -49,13 +51,47 @@ def cell(seeds: int) -> tuple:
 
 
 @pytest.fixture(scope="module")
-def heads() -> pd.DataFrame:
-    return trained_heads(SPEC, [cell(6)])
+def saved(tmp_path_factory) -> Checkpoint:
+    return Checkpoint(tmp_path_factory.mktemp("theory") / "checkpoint.pt", SPEC, "code")
 
 
 @pytest.fixture(scope="module")
-def runs() -> pd.DataFrame:
-    return basin(SPEC, [0.0, 1.0], [cell(4)])
+def heads(saved) -> pd.DataFrame:
+    return trained_heads(SPEC, [cell(6)], saved)
+
+
+@pytest.fixture(scope="module")
+def runs(saved) -> pd.DataFrame:
+    return basin(SPEC, [0.0, 1.0], [cell(4)], saved)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.9])
+@pytest.mark.parametrize("table", ["basin", "heads"])
+def test_an_interrupted_job_ends_with_the_table_of_an_undisturbed_one(table, share, tmp_path, monkeypatch):
+    """Interrupted at the first of the evaluations of all its stacks, or at a later one."""
+    monkeypatch.setattr(checkpoints, "SAVE_SECONDS", 0.0)
+    spec = SPEC | {"training": SPEC["training"] | {"eval_every": 2}}
+    save, saves = Checkpoint.save, []
+
+    def job(name: str, stop: int | None = None) -> pd.DataFrame:
+        def saving(self: Checkpoint, content: dict) -> None:
+            save(self, content)
+            saves.append(content["stacks"])
+            if len(saves) == stop:
+                raise InterruptedError
+
+        saves.clear()
+        monkeypatch.setattr(Checkpoint, "save", saving)
+        saved, cells = Checkpoint(tmp_path / name, spec, "code"), [cell(2), cell(3)]
+        return basin(spec, [0.02], cells, saved) if table == "basin" else trained_heads(spec, cells, saved)
+
+    undisturbed, stacks = job("undisturbed"), list(saves)
+    assert len(stacks) > 10
+    stop = int(share * len(stacks)) + 1
+    with pytest.raises(InterruptedError):
+        job("interrupted", stop)
+    assert job("interrupted").map(repr).equals(undisturbed.map(repr))
+    assert saves == stacks[stop:], "it goes on with the next evaluation"
 
 
 class TestTrainedHeads:
@@ -96,9 +132,9 @@ class TestBasin:
         assert ordinary["success"].tolist() == [result.success for result in training.results]
         assert ordinary["sigma"].isna().all()
 
-    def test_a_run_that_diverged_has_null_for_what_it_did_not_reach(self):
+    def test_a_run_that_diverged_has_null_for_what_it_did_not_reach(self, saved):
         training = SPEC["training"] | {"learning_rate": 1e30}
-        rows = basin(SPEC | {"training": training}, [0.0], [cell(2)])
+        rows = basin(SPEC | {"training": training}, [0.0], [cell(2)], saved)
         assert not rows["success"].any()
         assert rows[["start_accuracy", "start_mass", "best_holdout_accuracy"]].notna().all(axis=None)
         assert rows[["success_step", "support_mass", "best_head_support_mass"]].isna().all(axis=None)

@@ -16,7 +16,7 @@ from pipeline.jobs import LESS_MEMORY
 KILLED = f"killed by signal 9, by hand or by the system for want of memory; if the latter, {LESS_MEMORY}"
 
 STOPPED = """\
-Stopped. What is finished is kept, and a long training goes on from its last checkpoint. After Ctrl-C just give the same
+Stopped. What is finished is kept, and a long job goes on from its last checkpoint. After Ctrl-C just give the same
 command again, otherwise mend first what the messages above name. Logs of jobs: results/logs/. More: docs/faults.md."""
 
 

@@ -16,7 +16,13 @@ def draw_holdout(function: str, k: int, T: int, size: int) -> PackedBits:
 
 
 def draw_training_set(
-    address: Address, seed: int, holdout: PackedBits, *, reject_ambiguous: bool, max_redraws: int
+    address: Address,
+    seed: int,
+    holdout: PackedBits,
+    *,
+    reject_ambiguous: bool,
+    max_redraws: int,
+    settled: tuple[int, bool | None] | None = None,
 ) -> TrainingSet:
     """Draws one run's data.
 
@@ -29,6 +35,7 @@ def draw_training_set(
         holdout: the cell's holdout inputs.
         reject_ambiguous: redraw a sample that fits more than one support of the class.
         max_redraws: after so many redraws an ambiguous sample is kept and marked.
+        settled: ``redraws`` and ``unique`` of the same set drawn before; with them nothing is searched again.
     """
     function, k, T, n = address
     entry = FUNCTIONS[function]
@@ -37,14 +44,17 @@ def draw_training_set(
     truth_table = entry.truth_table(k, Stream("truth-table", **cell))
     stream = Stream("training-inputs", **cell)
     unique = None
-    for redraws in range(max_redraws + 1):  # noqa: B007  (read after the loop)
+    for redraws in range(max_redraws + 1):
         inputs = stream.bernoulli(entry.bit_probability(k), (n, T))
         labels = evaluate(truth_table, inputs, support)
         if not reject_ambiguous:
             break
-        unique = not has_neighbour(truth_table, inputs, labels, support) and is_unique(
-            truth_table, inputs, labels, linear=entry.linear
-        )
+        if settled:
+            unique = settled == (redraws, True)
+        else:
+            unique = not has_neighbour(truth_table, inputs, labels, support) and is_unique(
+                truth_table, inputs, labels, linear=entry.linear
+            )
         if unique:
             break
     holdout_labels = evaluate(truth_table, holdout.columns(support), np.arange(k))

@@ -61,5 +61,8 @@ rule dataset:
             n=int(w.n),
         ),
         code=lambda w: fingerprint("pipeline.jobs.dataset", FUNCTIONS=w.function),
+        # no output: Snakemake would delete it before a job that is to go on from it
+        checkpoint="results/checkpoints/{data}/{function}/k{k}/T{T}/n{n}/seeds{seeds}.pt",
     shell:
-        "python -m pipeline.jobs dataset --spec {params.spec:q} --holdout {input.holdout} --output {output} --log {log}"
+        "python -m pipeline.jobs dataset --spec {params.spec:q} --holdout {input.holdout} --output {output}"
+        " --checkpoint {params.checkpoint} --code {params.code} --log {log}"

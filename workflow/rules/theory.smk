@@ -34,9 +34,10 @@ rule head_norms:
         job="head_norms",
         spec=targets.theory_spec(CONFIG, "heads"),
         code=targets.theory_code(CONFIG, "head_norms", "heads"),
+        checkpoint="results/checkpoints/head_norms.pt",
     shell:
         "python -m pipeline.jobs {params.job} --spec {params.spec:q} --datasets {input.datasets}"
-        " --holdouts {input.holdouts} --output {output} --log {log}"
+        " --holdouts {input.holdouts} --output {output} --checkpoint {params.checkpoint} --code {params.code} --log {log}"
 
 
 use rule head_norms as basin with:
@@ -53,6 +54,7 @@ use rule head_norms as basin with:
         job="basin",
         spec=targets.theory_spec(CONFIG, "basin"),
         code=targets.theory_code(CONFIG, "basin", "basin"),
+        checkpoint="results/checkpoints/basin.pt",
 
 
 rule capacity:

@@ -50,6 +50,7 @@ rule fit:
         code=lambda w: targets.fitting_code(
             CONFIG, cell_of(w, pipeline.config.NO_TRAINING)
         ),
+        checkpoint=f"results/checkpoints/{{data}}/{{function}}/{{model}}/{pipeline.config.NO_TRAINING}/k{{k}}/T{{T}}/n{{n}}/seeds{{seeds}}.pt",
     shell:
         "python -m pipeline.jobs fit --spec {params.spec:q} --dataset {input.dataset} --holdout {input.holdout}"
-        " --output {output} --log {log}"
+        " --output {output} --checkpoint {params.checkpoint} --code {params.code} --log {log}"

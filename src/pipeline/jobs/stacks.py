@@ -1,8 +1,6 @@
 """How jobs train runs: blocks of seeds, each alone or several as one stack, with checkpoints."""
 
 import gc
-import hashlib
-import json
 import logging
 import math
 import time
@@ -17,9 +15,9 @@ import numpy as np
 import torch
 
 from pipeline.bits import PackedBits
+from pipeline.checkpoints import Checkpoint
 from pipeline.datasets import Address, TrainingSet, read_holdout, read_training_sets
 from pipeline.engine.batches import choose_batches
-from pipeline.engine.checkpoints import Checkpoint
 from pipeline.engine.holdout import Holdout
 from pipeline.engine.model import StackedModel
 from pipeline.engine.models import build_model
@@ -87,9 +85,7 @@ class Work:
         self.block = block
         self.address = Address(*(block.spec["cell"][name] for name in Address._fields))
         self.sets = read_training_sets(block.dataset)
-        self.saved = Checkpoint(
-            block.checkpoint, lambda: identity(block.spec, block.code, block.dataset, block.holdout)
-        )
+        self.saved = Checkpoint(block.checkpoint, block.spec, block.code, block.dataset, block.holdout)
         content = self.saved.load() or {"finished": [], "stack": None}
         self.state, self.results = content["stack"], [RunResult(**result) for result in content["finished"]]
 
@@ -166,16 +162,6 @@ def lost(results: list[RunResult]) -> str:
     """Of a message, what it says of runs whose loss became infinite or NaN."""
     diverged = sum(result.status == "diverged" for result in results)
     return f"; {diverged} of them diverged, which a lower learning_rate may mend" if diverged else ""
-
-
-def identity(spec: dict, code: str, *inputs: Path) -> str:
-    """What the results of a job depend on: its specification, its code's fingerprint and its input files' contents."""
-    return json.dumps([spec, code, [_digest(path) for path in inputs]], sort_keys=True)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def begin(

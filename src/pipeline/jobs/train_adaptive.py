@@ -4,6 +4,7 @@ from pathlib import Path
 
 import torch
 
+from pipeline.checkpoints import Checkpoint
 from pipeline.datasets import Address
 from pipeline.jobs.dataset import draw_block
 from pipeline.jobs.stacks import Block, train_blocks
@@ -30,16 +31,19 @@ def train_size(
         holdout: the holdout inputs.
         dataset: where the training sets go.
         output: where the results go, a row a run.
-        checkpoint: where the state is saved until then.
+        checkpoint: where the state is saved until then; what was found in drawing stands beside it.
         device: where to train.
         code: the fingerprint of the training's code: a checkpoint of other code is not used.
     """
     chosen = read_table(design).to_pylist()[spec["size"] - 1]
     cell = spec["curve"] | {"n": chosen["n"]}
     address = {name: cell[name] for name in Address._fields}
-    draw_block({"cell": address, "seeds": chosen["seeds"], **spec["data"]}, holdout, dataset)
+    drawing = {"cell": address, "seeds": chosen["seeds"], **spec["data"]}
+    drawn = Checkpoint(checkpoint.with_suffix(".draws.pt"), drawing, code, holdout)
+    draw_block(drawing, holdout, dataset, drawn)
     learning = {name: spec[name] for name in ("model", "training")}
     train_blocks([Block({"cell": cell, **learning}, dataset, holdout, output, checkpoint, code)], device)
+    drawn.remove()
 
 
 def main() -> None:

@@ -8,29 +8,32 @@ start. Gains and biases get no noise, as they get none there.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
+from pipeline.checkpoints import Checkpoint
 from pipeline.datasets import Address, TrainingSet
 from pipeline.engine import initialisation
 from pipeline.engine.models import build_model
 from pipeline.engine.parameters import ParameterStack
 from pipeline.engine.protocol import Protocol
-from pipeline.engine.training import Training
 from pipeline.engine.transformer import Transformer
 from pipeline.jobs.stacks import begin
 from pipeline.randomness import Stream
+from pipeline.results import RunResult
 from pipeline.theory.cells import Cell
 from pipeline.theory.construction import Construction, TooNarrow, construct, position_vectors
 from pipeline.theory.names import CONSTRUCTED, ORDINARY
+from pipeline.theory.stacks import Stack, train_stacks
 
 DRAWS = 20  # of position vectors
 
 
-def basin(spec: Mapping[str, Any], noise: Sequence[float], cells: Sequence[Cell]) -> pd.DataFrame:
+def basin(spec: Mapping[str, Any], noise: Sequence[float], cells: Sequence[Cell], saved: Checkpoint) -> pd.DataFrame:
     """One row a run: ``start``, ``function, k, T, n, sigma, seed``, what it was at the start and what became of it.
 
     ``start`` is ``constructed`` or ``ordinary``, whose ``sigma`` is null. Before training: ``start_accuracy`` on the
@@ -42,19 +45,10 @@ def basin(spec: Mapping[str, Any], noise: Sequence[float], cells: Sequence[Cell]
         spec: ``model`` and ``training``, entries of the config.
         noise: the σ.
         cells: addresses, training sets and holdout inputs.
+        saved: where the state is saved.
     """
-    rows = []
-    for address, sets, holdout in cells:
-        for sigma in (None, *noise):
-            model, protocol = (
-                build_model(spec["model"], address.T),
-                replace(Protocol.of(spec["training"]), record=("attention",)),
-            )
-            training = begin(model, protocol, address, sets, holdout, torch.device("cpu"))
-            if sigma is not None:
-                training.optimiser.parameters.flat.copy_(perturbed(model, address, sets, sigma).flat)
-            rows += _train(training, address, sets, sigma)
-    return pd.DataFrame(rows).astype({"success_step": "Int32"})
+    stacks = [partial(_stack, spec, cell, sigma) for cell in cells for sigma in (None, *noise)]
+    return pd.DataFrame(train_stacks(stacks, saved)).astype({"success_step": "Int32"})
 
 
 def perturbed(model: Transformer, address: Address, sets: Sequence[TrainingSet], sigma: float) -> ParameterStack:
@@ -86,28 +80,35 @@ def _constructed(model: Transformer, address: Address, one: TrainingSet) -> Cons
                 raise
 
 
-def _train(training: Training, address: Address, sets: list[TrainingSet], sigma: float | None) -> list[dict[str, Any]]:
-    model, parameters = training.model, training.optimiser.parameters
-    verdict = training.holdout.judge(model, parameters, training.active, exhaustive=True)
+def _stack(spec: Mapping[str, Any], cell: Cell, sigma: float | None) -> Stack:
+    """The runs of a cell from the constructed head with this noise, or from their ordinary start."""
+    address, sets, _ = cell
+    model, protocol = build_model(spec["model"], address.T), Protocol.of(spec["training"])
+    training = begin(model, replace(protocol, record=("attention",)), *cell, torch.device("cpu"))
+    parameters = training.optimiser.parameters
+    if sigma is not None:
+        parameters.flat.copy_(perturbed(model, address, sets, sigma).flat)
+    accuracies = training.holdout.judge(model, parameters, training.active, exhaustive=True).accuracy.tolist()
     supports = torch.from_numpy(np.stack([one.support for one in sets])).unsqueeze(1).expand(-1, model.heads, -1)
-    masses = model.attention(parameters, training.holdout.inputs).gather(2, supports).sum(2).amax(1)
-    for _ in training.evaluations():
-        pass
-    return [
-        address._asdict()
-        | {
-            "start": ORDINARY if sigma is None else CONSTRUCTED,
-            "sigma": np.nan if sigma is None else sigma,
-            "seed": one.seed,
-            "start_accuracy": accuracy,
-            "start_mass": mass,
-            "success": result.success,
-            "success_step": result.success_step,
-            "best_holdout_accuracy": result.best_holdout_accuracy,
-            "support_mass": np.nan if result.support_mass is None else result.support_mass,
-            "best_head_support_mass": max(result.head_support_mass or [np.nan]),
-        }
-        for one, result, accuracy, mass in zip(
-            sets, training.results, verdict.accuracy.tolist(), masses.tolist(), strict=True
-        )
-    ]
+    masses = model.attention(parameters, training.holdout.inputs).gather(2, supports).sum(2).amax(1).tolist()
+    start = {"start": ORDINARY if sigma is None else CONSTRUCTED, "sigma": np.nan if sigma is None else sigma}
+
+    def rows() -> list[dict[str, Any]]:
+        runs = zip(sets, training.results, accuracies, masses, strict=True)
+        return [address._asdict() | start | _row(*run) for run in runs]
+
+    return Stack(training, rows)
+
+
+def _row(one: TrainingSet, result: RunResult, accuracy: float, mass: float) -> dict[str, Any]:
+    """What a run was at the start and what became of it."""
+    return {
+        "seed": one.seed,
+        "start_accuracy": accuracy,
+        "start_mass": mass,
+        "success": result.success,
+        "success_step": result.success_step,
+        "best_holdout_accuracy": result.best_holdout_accuracy,
+        "support_mass": np.nan if result.support_mass is None else result.support_mass,
+        "best_head_support_mass": max(result.head_support_mass or [np.nan]),
+    }

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 import torch
 
 from pipeline.bits import PackedBits
+from pipeline.checkpoints import Checkpoint
 from pipeline.datasets import Address, TrainingSet
 from pipeline.engine.attention import attend
 from pipeline.engine.models import build_model
@@ -22,28 +24,12 @@ from pipeline.reference import one_run
 from pipeline.theory.cells import Cell
 from pipeline.theory.norms import head_norms, readout_norms
 from pipeline.theory.readout import logits_of, slopes
+from pipeline.theory.stacks import Stack, train_stacks
 
 NEVER = Success(accuracy=2.0, when="any")  # no run reaches it, so all stay in the stack to the last step
 
 
-def train(spec: Mapping[str, Any], address: Address, sets: list[TrainingSet], holdout: PackedBits) -> Training:
-    """The training of a cell's runs to its last step; none has left the stack unless it diverged.
-
-    Args:
-        spec: ``model`` and ``training``, entries of the config; the success rule does not count.
-        address: the cell.
-        sets: its training sets.
-        holdout: its holdout inputs.
-    """
-    model, protocol = build_model(spec["model"], address.T), Protocol.of(spec["training"])
-    protocol = replace(protocol, success=NEVER, record=())
-    training = begin(model, protocol, address, sets, holdout, torch.device("cpu"))
-    for _ in training.evaluations():
-        pass
-    return training
-
-
-def trained_heads(spec: Mapping[str, Any], cells: Sequence[Cell]) -> pd.DataFrame:
+def trained_heads(spec: Mapping[str, Any], cells: Sequence[Cell], saved: Checkpoint) -> pd.DataFrame:
     """One row a head of a trained run; what is the run's is the same in the rows of its heads.
 
     Columns: ``function, k, T, n, seed, head``, the norms of :mod:`pipeline.theory.norms`, ``support_mass`` of the head,
@@ -52,16 +38,27 @@ def trained_heads(spec: Mapping[str, Any], cells: Sequence[Cell]) -> pd.DataFram
     lower bound of the Lipschitz constant of what follows the head) and ``parameters``. Runs that diverged are left out.
 
     Args:
-        spec: ``model`` and ``training``, entries of the config.
+        spec: ``model`` and ``training``, entries of the config; the success rule does not count.
         cells: what is trained.
+        saved: where the state is saved.
     """
-    rows = []
-    for address, sets, holdout in cells:
-        training = train(spec, address, sets, holdout)
+    return pd.DataFrame(train_stacks([partial(_stack, spec, cell) for cell in cells], saved))
+
+
+def _stack(spec: Mapping[str, Any], cell: Cell) -> Stack:
+    """A cell's runs, to be trained to the last step: none leaves the stack before, unless it diverged."""
+    address, sets, holdout = cell
+    model, protocol = build_model(spec["model"], address.T), Protocol.of(spec["training"])
+    training = begin(model, replace(protocol, success=NEVER, record=()), *cell, torch.device("cpu"))
+
+    def rows() -> list[dict[str, Any]]:
+        found = []
         for row, run in enumerate(training.active.tolist()):
             accuracy = training.results[run].curve_holdout_accuracy[-1]
-            rows += _heads(training, row, address, sets[run], holdout, 1 - accuracy)
-    return pd.DataFrame(rows)
+            found += _heads(training, row, address, sets[run], holdout, 1 - accuracy)
+        return found
+
+    return Stack(training, rows)
 
 
 def _heads(
