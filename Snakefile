@@ -12,7 +12,7 @@ SOURCE = Path(workflow.basedir, "src")
 sys.path.insert(0, str(SOURCE))
 
 import pipeline.config
-from pipeline import faults, targets
+from pipeline import faults, specifications, targets
 from pipeline.captions import caption
 from pipeline.claims import claims
 from pipeline.fingerprint import fingerprint

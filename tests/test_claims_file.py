@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from pipeline import targets
+from pipeline import specifications, targets
 from pipeline.claims.claims import load, parse
 from pipeline.claims.evidence import REFERENCES, TABLES, Evidence
 from pipeline.claims.ledger import ledger
@@ -220,7 +220,7 @@ def test_the_workflow_hands_over_the_tables_that_the_config_gives():
     full = targets.claims_tables(load_config(ROOT / "config/config.yaml"), claims, "tables")
     read = {name for claim in claims.values() for name in claim.tables} - {*REFERENCES}
     assert {f"tables/{name}.parquet" for name in read} <= set(full), "the full config gives all that a claim reads"
-    spec = json.loads(targets.claims_spec(load_config(ROOT / "config/config.yaml"), claims, PATTERN, ROOT))
+    spec = json.loads(specifications.claims_spec(load_config(ROOT / "config/config.yaml"), claims, PATTERN, ROOT))
     points = (ROOT / "config/reference/paper_critical_sample_size.csv").read_text()
     assert spec["references"] == {"paper_critical_sample_size": points}
     assert "tables/learning_curves.parquet" not in full

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline import targets
+from pipeline import specifications, targets
 from pipeline.config import Config, ConfigError, parse
 
 PATTERN = "{data}/{function}/{model}/{training}/{k}/{T}/{n}/{seeds}"
@@ -39,7 +39,7 @@ def test_cells_that_experiments_share_are_computed_once_whatever_their_seeds():
 def test_a_training_job_is_told_its_cell_and_settings():
     made = config(one={"T": [5], "n": [20], "seeds": 1})
     cell = next(iter(made.experiments["one"].cells()))
-    spec = json.loads(targets.training_spec(made, cell))
+    spec = json.loads(specifications.training_spec(made, cell))
     assert spec["cell"] == {**cell._asdict()}
     assert spec["model"]["width"] == 64
     assert spec["training"]["success"] == {"accuracy": 1.0, "when": "any"}
@@ -47,7 +47,7 @@ def test_a_training_job_is_told_its_cell_and_settings():
 
 def test_a_dataset_job_is_not_told_what_only_the_holdout_needs():
     made = config(one={"T": [5], "n": [20], "seeds": 1})
-    spec = json.loads(targets.dataset_spec(made, "standard", "0-9", function="and", k=3, T=5, n=20))
+    spec = json.loads(specifications.dataset_spec(made, "standard", "0-9", function="and", k=3, T=5, n=20))
     assert spec == {
         "cell": {"function": "and", "k": 3, "T": 5, "n": 20},
         "seeds": "0-9",
@@ -63,7 +63,7 @@ def test_the_figure_of_noise_is_told_the_rates_of_what_it_shows():
     raw = {name: {"grid": grid, "data": name} for name in ("clean", "noisy", "other")}
     data = {"clean": {}, "noisy": {"label_noise": 0.05}, "other": {"feature_noise": 0.1}}
     made = parse({"experiments": raw, "data": data, "figures": {"noise": {"experiments": ["noisy", "clean"]}}})
-    assert json.loads(targets.noise_spec(made)) == {
+    assert json.loads(specifications.noise_spec(made)) == {
         "noisy": {"label_noise": 0.05, "feature_noise": 0.0},
         "clean": {"label_noise": 0.0, "feature_noise": 0.0},
     }
@@ -83,10 +83,10 @@ def test_a_learner_that_is_fitted_has_no_training():
     raw = {"tree": {"model": "tree", "training": None, "grid": {"k": [3], "T": [5], "n": [20], "seeds": 1}}}
     made = parse({"experiments": raw, "models": {"tree": {"kind": "decision_tree"}}})
     assert targets.run_files(made, made.enabled.values(), PATTERN) == ["standard/and/tree/none/3/5/20/0-0"]
-    spec = json.loads(targets.fitting_spec(made, next(iter(made.experiments["tree"].cells()))))
+    spec = json.loads(specifications.fitting_spec(made, next(iter(made.experiments["tree"].cells()))))
     assert spec["model"]["criterion"] == "gini"
     assert "training" not in spec
-    assert json.loads(targets.experiments_spec(made.enabled))["tree"]["training"] == "none"
+    assert json.loads(specifications.experiments_spec(made.enabled))["tree"]["training"] == "none"
 
 
 @pytest.mark.parametrize("drawn", [True, False])
@@ -135,21 +135,22 @@ def test_a_round_is_designed_by_its_grid_and_the_rounds_before():
 
 def test_a_design_is_told_its_own_grid_and_nothing_that_a_further_round_changes():
     specs = [
-        [json.loads(targets.design_spec(made, curve)) for curve in made.adaptive] for made in (adaptive(2), adaptive(3))
+        [json.loads(specifications.design_spec(made, curve)) for curve in made.adaptive]
+        for made in (adaptive(2), adaptive(3))
     ]
     assert specs[0] == specs[1]
     assert specs[0][0]["grid"] == [[20, 3], [30, 3]]
     assert specs[0][0]["bounds"] == [20, 30]
     wider = adaptive(n_min=10, n_max=99)
-    assert json.loads(targets.design_spec(wider, next(iter(wider.adaptive))))["bounds"] == [10, 99]
+    assert json.loads(specifications.design_spec(wider, next(iter(wider.adaptive))))["bounds"] == [10, 99]
 
 
 def test_a_job_of_a_round_is_told_all_but_n_and_seeds():
     made = adaptive()
     curve = next(iter(made.adaptive))
-    spec = json.loads(targets.adaptive_training_spec(made, curve, 2))
+    spec = json.loads(specifications.adaptive_training_spec(made, curve, 2))
     cell = next(iter(made.experiments["one"].cells()))
-    grid = json.loads(targets.training_spec(made, cell))
+    grid = json.loads(specifications.training_spec(made, cell))
     assert (spec["model"], spec["training"]) == (grid["model"], grid["training"])
     assert spec["curve"] == {name: value for name, value in grid["cell"].items() if name != "n"}
     assert spec["size"] == 2
@@ -159,13 +160,13 @@ def test_a_job_of_a_round_is_told_all_but_n_and_seeds():
 
 def test_the_command_that_rebuilds_names_files_from_the_projects_folder():
     root = Path("/project")
-    command = targets.rebuild_command([root / "config/a.yaml", Path("/other/b c.yaml")], {}, root)
+    command = specifications.rebuild_command([root / "config/a.yaml", Path("/other/b c.yaml")], {}, root)
     assert command == "snakemake --cores all --configfile config/a.yaml '/other/b c.yaml'"
 
 
 def test_the_command_that_rebuilds_has_the_values_of_its_command_line():
     values = {"claims": None, "training": {"paper": {"learning_rate": 1e-5}}, "models": {"a b": [1, "3"]}}
-    command = targets.rebuild_command([Path("/project/a.yaml")], values, Path("/project"))
+    command = specifications.rebuild_command([Path("/project/a.yaml")], values, Path("/project"))
     given = dict(part.split("=") for part in shlex.split(command)[6:])
     assert {key: yaml.safe_load(value) for key, value in given.items()} == values
 
@@ -181,7 +182,7 @@ def test_the_runs_whose_attention_is_followed_have_the_block_with_the_first_seed
     inputs = targets.attention_steps_inputs(made, "{data}/{T}/{n}/{seeds}", "{data}/{T}", present)
     assert inputs["datasets"] == ["standard/6/20/0-0", "standard/5/20/0-3", "standard/5/30/0-3"]
     assert inputs["holdouts"] == ["standard/6", "standard/5", "standard/5"]
-    told = json.loads(targets.attention_steps_spec(made))["cells"]
+    told = json.loads(specifications.attention_steps_spec(made))["cells"]
     assert [(one["experiment"], one["cell"]["n"]) for one in told] == [("two", 20), ("one", 20), ("one", 30)]
     assert told[0]["training"]["record"] == ["attention"]
-    assert len(targets.attention_steps_code(made)) == 1
+    assert len(specifications.attention_steps_code(made)) == 1

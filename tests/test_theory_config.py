@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pipeline import targets
+from pipeline import specifications, targets
 from pipeline.config import Config, ConfigError, parse
 
 SWEEP = {"k": [2], "T": [8, 32], "width": [16], "supports": 1}
@@ -96,7 +96,7 @@ def test_cells_have_files_of_their_own_number_of_seeds():
 
 
 def test_a_job_is_told_the_settings_behind_the_names():
-    spec = json.loads(targets.theory_spec(config(), "basin"))
+    spec = json.loads(specifications.theory_spec(config(), "basin"))
     assert (spec["model"]["width"], spec["training"]["max_steps"], spec["n"]) == (64, 1000, [10, 40])
-    assert json.loads(targets.theory_spec(config(), "representation"))["sweeps"]["length"] == SWEEP
-    assert targets.theory_spec(config(theory=None), "basin") == "{}"
+    assert json.loads(specifications.theory_spec(config(), "representation"))["sweeps"]["length"] == SWEEP
+    assert specifications.theory_spec(config(theory=None), "basin") == "{}"

@@ -14,7 +14,7 @@ rule design:
     conda:
         "../../environment.yml"
     params:
-        spec=lambda w: targets.design_spec(CONFIG, curve_of(w)),
+        spec=lambda w: specifications.design_spec(CONFIG, curve_of(w)),
         code=code_of("pipeline.jobs.design"),
     shell:
         "python -m pipeline.jobs design --spec {params.spec:q} --grid {input.grid} --rounds {input.rounds}"
@@ -39,8 +39,12 @@ rule train_adaptive:
         device=CONFIG.compute.device,
         precision=CONFIG.compute.precision,
     params:
-        spec=lambda w: targets.adaptive_training_spec(CONFIG, curve_of(w), int(w.size)),
-        code=lambda w: targets.training_code(CONFIG, curve_of(w), "train_adaptive"),
+        spec=lambda w: specifications.adaptive_training_spec(
+            CONFIG, curve_of(w), int(w.size)
+        ),
+        code=lambda w: specifications.training_code(
+            CONFIG, curve_of(w), "train_adaptive"
+        ),
         checkpoint="results/checkpoints/{data}/{function}/{model}/{training}/k{k}/T{T}/round{round}/size{size}.pt",
     shell:
         "python -m pipeline.jobs train_adaptive --spec {params.spec:q} --design {input.design} --holdout {input.holdout}"

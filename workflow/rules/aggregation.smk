@@ -12,7 +12,7 @@ rule runs_table:
     conda:
         "../../environment.yml"
     params:
-        spec=targets.experiments_spec(CONFIG.enabled),
+        spec=specifications.experiments_spec(CONFIG.enabled),
         code=code_of("pipeline.jobs.tabulate"),
     shell:
         "python -m pipeline.jobs tabulate --table runs --spec {params.spec:q} --files {input.files} --adaptive {input.adaptive}"
@@ -30,7 +30,7 @@ rule learning_curves_table:
         "../../environment.yml"
     params:
         table="learning_curves",
-        spec=targets.experiments_spec(targets.shown(CONFIG, "learning_curves")),
+        spec=specifications.experiments_spec(targets.shown(CONFIG, "learning_curves")),
         code=code_of("pipeline.jobs.tabulate"),
     shell:
         "python -m pipeline.jobs tabulate --table {params.table} --spec {params.spec:q} --files {input.files}"
@@ -46,7 +46,7 @@ use rule learning_curves_table as progress_table with:
         "results/logs/progress_table.log",
     params:
         table="progress",
-        spec=targets.experiments_spec(CONFIG.recording("progress")),
+        spec=specifications.experiments_spec(CONFIG.recording("progress")),
         code=code_of("pipeline.jobs.tabulate"),
 
 
@@ -59,7 +59,7 @@ use rule learning_curves_table as attention_table with:
         "results/logs/attention_table.log",
     params:
         table="attention",
-        spec=targets.experiments_spec(CONFIG.recording("attention")),
+        spec=specifications.experiments_spec(CONFIG.recording("attention")),
         code=code_of("pipeline.jobs.tabulate"),
 
 
@@ -72,7 +72,7 @@ use rule learning_curves_table as attention_maps_table with:
         "results/logs/attention_maps_table.log",
     params:
         table="attention_maps",
-        spec=targets.experiments_spec(targets.shown(CONFIG, "attention_map")),
+        spec=specifications.experiments_spec(targets.shown(CONFIG, "attention_map")),
         code=code_of("pipeline.jobs.tabulate"),
 
 
@@ -90,8 +90,8 @@ rule attention_steps:
     conda:
         "../../environment.yml"
     params:
-        spec=targets.attention_steps_spec(CONFIG),
-        code=targets.attention_steps_code(CONFIG),
+        spec=specifications.attention_steps_spec(CONFIG),
+        code=specifications.attention_steps_code(CONFIG),
     shell:
         "python -m pipeline.jobs attention_steps --spec {params.spec:q} --datasets {input.datasets}"
         " --holdouts {input.holdouts} --output {output} --log {log}"
@@ -193,7 +193,7 @@ rule sensitivity:
     conda:
         "../../environment.yml"
     params:
-        spec=targets.sensitivity_spec(CONFIG),
+        spec=specifications.sensitivity_spec(CONFIG),
         code=code_of("pipeline.jobs.sensitivity"),
     shell:
         "python -m pipeline.jobs sensitivity --spec {params.spec:q} --critical {input.critical} --runs {input.runs}"
@@ -231,7 +231,7 @@ rule transition_fits:
     conda:
         "../../environment.yml"
     params:
-        spec=targets.transition_spec(CONFIG),
+        spec=specifications.transition_spec(CONFIG),
         code=code_of("pipeline.jobs.transition_fits"),
     shell:
         "python -m pipeline.jobs transition_fits --spec {params.spec:q} --runs {input.runs} --output {output}"

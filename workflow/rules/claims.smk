@@ -14,7 +14,7 @@ rule claims:
         "../../environment.yml"
     params:
         # as a function, for the braces of the run files' path
-        spec=lambda w: targets.claims_spec(
+        spec=lambda w: specifications.claims_spec(
             CONFIG, CLAIMS, rules.train.output[0], Path(workflow.basedir)
         ),
         code=code_of("pipeline.jobs.claims"),

@@ -51,7 +51,7 @@ rule dataset:
     conda:
         "../../environment.yml"
     params:
-        spec=lambda w: targets.dataset_spec(
+        spec=lambda w: specifications.dataset_spec(
             CONFIG,
             w.data,
             w.seeds,

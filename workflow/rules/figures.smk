@@ -52,7 +52,7 @@ FIGURE_OPTIONS = {
         for figure, paths in PAPER_POINTS.items()
         for path in paths
     },
-    "noise": f"--spec {shlex.quote(targets.noise_spec(CONFIG))}",
+    "noise": f"--spec {shlex.quote(specifications.noise_spec(CONFIG))}",
     "attention": f"--confidence {CONFIG.analysis.confidence}",
 }
 

@@ -3,7 +3,7 @@
 
 DRAWN = targets.drawn(CONFIG)
 SHOWN_TABLES = {**FIGURE_TABLES, **THEORY_TABLES}
-COMMAND = targets.rebuild_command(
+COMMAND = specifications.rebuild_command(
     (Path(file).resolve() for file in workflow.configfiles),
     pipeline.config.typed(workflow.config_settings.config),
     Path(workflow.basedir),
@@ -35,7 +35,7 @@ rule page:
         command=COMMAND,  # a project that has moved is no reason to make the page again
     params:
         claims=f"--claims {rules.claims.output.json}" if CLAIMS else "",
-        spec=targets.page_spec(CONFIG, SHOWN_TABLES, CAPTIONS),
+        spec=specifications.page_spec(CONFIG, SHOWN_TABLES, CAPTIONS),
         code=code_of("pipeline.jobs.page"),
     shell:
         "python -m pipeline.jobs page --spec {params.spec:q} --command {resources.command:q} --tables {input.tables}"

@@ -12,8 +12,8 @@ rule representation:
     conda:
         "../../environment.yml"
     params:
-        spec=targets.theory_spec(CONFIG, "representation"),
-        code=targets.theory_code(CONFIG, "representation", "representation"),
+        spec=specifications.theory_spec(CONFIG, "representation"),
+        code=specifications.theory_code(CONFIG, "representation", "representation"),
     shell:
         "python -m pipeline.jobs representation --spec {params.spec:q} --output {output} --log {log}"
 
@@ -32,8 +32,8 @@ rule head_norms:
         "../../environment.yml"
     params:
         job="head_norms",
-        spec=targets.theory_spec(CONFIG, "heads"),
-        code=targets.theory_code(CONFIG, "head_norms", "heads"),
+        spec=specifications.theory_spec(CONFIG, "heads"),
+        code=specifications.theory_code(CONFIG, "head_norms", "heads"),
         checkpoint="results/checkpoints/head_norms.pt",
     shell:
         "python -m pipeline.jobs {params.job} --spec {params.spec:q} --datasets {input.datasets}"
@@ -52,8 +52,8 @@ use rule head_norms as basin with:
         "results/benchmarks/basin.tsv"
     params:
         job="basin",
-        spec=targets.theory_spec(CONFIG, "basin"),
-        code=targets.theory_code(CONFIG, "basin", "basin"),
+        spec=specifications.theory_spec(CONFIG, "basin"),
+        code=specifications.theory_code(CONFIG, "basin", "basin"),
         checkpoint="results/checkpoints/basin.pt",
 
 
@@ -68,8 +68,8 @@ rule capacity:
     conda:
         "../../environment.yml"
     params:
-        spec=targets.theory_spec(CONFIG, "heads"),
-        code=targets.theory_code(CONFIG, "capacity", "heads"),
+        spec=specifications.theory_spec(CONFIG, "heads"),
+        code=specifications.theory_code(CONFIG, "capacity", "heads"),
     shell:
         "python -m pipeline.jobs capacity --spec {params.spec:q} --representation {input.representation}"
         " --heads {input.heads} --output {output} --log {log}"

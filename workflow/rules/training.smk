@@ -21,8 +21,8 @@ rule train:
         device=CONFIG.compute.device,  # where a run is computed is no reason to compute it again
         precision=CONFIG.compute.precision,
     params:
-        spec=lambda w: targets.training_spec(CONFIG, cell_of(w, w.training)),
-        code=lambda w: targets.training_code(CONFIG, cell_of(w, w.training)),
+        spec=lambda w: specifications.training_spec(CONFIG, cell_of(w, w.training)),
+        code=lambda w: specifications.training_code(CONFIG, cell_of(w, w.training)),
         # no output: Snakemake would delete it before a job that is to go on from it
         checkpoint="results/checkpoints/{data}/{function}/{model}/{training}/k{k}/T{T}/n{n}/seeds{seeds}.pt",
     shell:
@@ -44,10 +44,10 @@ rule fit:
     conda:
         "../../environment.yml"
     params:
-        spec=lambda w: targets.fitting_spec(
+        spec=lambda w: specifications.fitting_spec(
             CONFIG, cell_of(w, pipeline.config.NO_TRAINING)
         ),
-        code=lambda w: targets.fitting_code(
+        code=lambda w: specifications.fitting_code(
             CONFIG, cell_of(w, pipeline.config.NO_TRAINING)
         ),
         checkpoint=f"results/checkpoints/{{data}}/{{function}}/{{model}}/{pipeline.config.NO_TRAINING}/k{{k}}/T{{T}}/n{{n}}/seeds{{seeds}}.pt",
