@@ -15,13 +15,13 @@ import pandas as pd
 import pytest
 import yaml
 
+from figure_tables import critical_table, fits_table, rates_table, runs_table
 from pipeline.captions import caption
 from pipeline.config import Figures
 from pipeline.figures import attention_map, critical_sample_size, learners, progress, success_heatmap
 from running import snakemake
 from smoke import SMOKE
 from test_attention_figures import maps_table, steps_table
-from test_figures import critical_table, fits_table, rates_table, runs_table
 from test_progress_figures import progress_table
 
 TABLES = {
@@ -136,7 +136,6 @@ def test_without_a_ledger_the_page_says_so(results, tmp_path):
 # In a browser
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-
 CONTRAST = """scope => {
   const parts = text => text.match(/[\\d.]+/g).map(Number);
   const light = ([r, g, b]) => [r, g, b]

@@ -8,13 +8,13 @@ from scipy.optimize import minimize
 from scipy.stats import chi2, norm
 from scipy.stats import f as fisher_f
 
+from law_truths import LAPSING, T, cells, drawn
 from pipeline.statistics import profile_likelihood
 from pipeline.statistics.joint_model import Counts, Model, Shape
 from pipeline.statistics.law_evidence import Dispersion, open_shapes
 from pipeline.statistics.laws import FREE, LAWS, Law
 from pipeline.statistics.maximum_likelihood import Fits, fit, penalised
 from pipeline.statistics.profile_likelihood import Candidate, interval
-from test_laws import LAPSING, T, cells, drawn
 
 DROP = chi2.ppf(0.95, 1) / 2
 
