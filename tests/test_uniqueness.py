@@ -1,3 +1,4 @@
+import tracemalloc
 from itertools import combinations
 
 import numpy as np
@@ -64,10 +65,14 @@ def test_the_pruned_search_agrees_with_brute_force(sample):
     assert consistent_supports(*sample, limit=EVERY).tolist() == brute_force(*sample)
 
 
-@settings(max_examples=200)
-@given(samples(parity_table()))
-def test_the_linear_solver_agrees_with_brute_force(sample):
-    assert consistent_supports(*sample, linear=True, limit=EVERY).tolist() == brute_force(*sample)
+@settings(max_examples=300)
+@given(samples(parity_table()), st.sampled_from([1, 2, 3, 2**16]), st.sampled_from([0, 3, 26]))
+def test_the_linear_solver_agrees_with_brute_force(sample, block, sieve_bits):
+    """In blocks of any size, behind a sieve that passes everything, much or little."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(uniqueness, "BLOCK_PAIRS", block)
+        patched.setattr(uniqueness, "MAX_SIEVE_BITS", sieve_bits)
+        assert consistent_supports(*sample, linear=True, limit=EVERY).tolist() == brute_force(*sample)
 
 
 @given(samples(parity_table()), st.booleans(), st.integers(1, 6))
@@ -141,6 +146,33 @@ def test_a_flipped_label_leaves_no_support(name, k, T, n):
     found = consistent_supports(table, inputs, labels, linear=FUNCTIONS[name].linear)
     assert found.shape == (0, k)
     assert found.dtype == np.int64
+
+
+def test_parity_lists_no_pairs_at_three_positions():
+    """All pairs of the 5000 positions would take 200 MB."""
+    table, support, inputs, labels = draw_sample("parity", 3, T=5000, n=130)
+    tracemalloc.start()
+    found = consistent_supports(table, inputs, labels, linear=True)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found.tolist() == [support.tolist()]
+    assert peak < 20e6
+
+
+def test_a_sieve_passes_all_keys_and_few_other_words():
+    keys, others = np.random.default_rng(0).integers(2**64, size=(2, 10_000), dtype=np.uint64)
+    sieve = uniqueness._Sieve(keys)
+    assert sieve.passed(keys).tolist() == list(range(10_000))
+    assert len(sieve.passed(others)) < 100
+
+
+@pytest.mark.parametrize("n", [1, 10, 20])
+def test_a_small_sample_of_a_long_context_ends_the_search_early(n):
+    """Within the first of its blocks; all of them are 5e9 pairs."""
+    table, _, inputs, labels = draw_sample("parity", 3, T=100_000, n=n)
+    found = consistent_supports(table, inputs, labels, linear=True)
+    assert [(evaluate(table, inputs, support) == labels).all() for support in found] == [True, True]
+    assert found[:, 0].tolist() == [0, 0]
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
