@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from pipeline import uniqueness
 from pipeline.functions import FUNCTIONS, evaluate
 from pipeline.randomness import Stream
-from pipeline.uniqueness import consistent_supports, has_neighbour, is_unique
+from pipeline.uniqueness import consistent_supports, has_neighbour, is_unique, search_size, too_large
 
 EVERY = 10**9
 
@@ -236,3 +236,28 @@ def test_a_truth_table_of_another_length_is_refused(entries):
 def test_inputs_and_labels_of_different_lengths_are_refused():
     with pytest.raises(ValueError, match="5 inputs with 6 labels"):
         is_unique(np.array([False, True]), np.zeros((5, 4), dtype=bool), np.zeros(6, dtype=bool))
+
+
+@pytest.mark.parametrize(
+    ("function", "k", "largest", "problem"),
+    [
+        ("junta", 3, 1818, "1.0e+09 supports where 1e+09 are allowed"),
+        ("majority", 3, 10_627, "2.0e+11 supports where 2e+11 are allowed"),
+        ("parity", 3, 100_000, "5.0e+09 2-subsets where 5e+09 are allowed"),
+        ("parity", 4, 4472, "1.0e+07 2-subsets where 1e+07 are allowed"),
+        ("parity", 5, 3108, "5.0e+09 3-subsets where 5e+09 are allowed"),
+        ("parity", 6, 392, "1.0e+07 3-subsets where 1e+07 are allowed"),
+    ],
+)
+def test_what_a_search_may_take(function, k, largest, problem):
+    assert too_large(function, k, largest) is None
+    assert too_large(function, k, largest + 1) == f"k = {k}, T = {largest + 1}: too large a search, {problem}"
+
+
+def test_and_and_or_may_take_anything():
+    assert too_large("and", 16, 10**6) is too_large("or", 16, 10**6) is None
+
+
+def test_a_search_for_a_parity_passes_heads_and_any_other_supports():
+    assert [search_size(name, 3, 10) for name in ("junta", "majority", "parity")] == [120, 120, 45]
+    assert [search_size("parity", k, 10) for k in (1, 2, 4, 5)] == [10, 10, 45, 120]

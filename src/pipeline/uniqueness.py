@@ -9,10 +9,18 @@ Columns of the sample are packed 64 samples to a word, ``[W, T]``, so one bitwis
 
 from collections.abc import Iterator
 from itertools import chain, combinations, islice
-from math import comb
+from math import comb, inf
 from typing import NamedTuple
 
 import numpy as np
+
+from pipeline.functions import FUNCTIONS
+
+# What a search may take, by the numbers in docs/baselines.md: one or two minutes and 0.7 GiB.
+MAX_SUPPORTS = {"and": inf, "or": inf, "majority": 2 * 10**11}  # monotone functions, where far more is pruned
+MAX_OTHER_SUPPORTS = 10**9
+MAX_PARITY_HEADS = 5 * 10**9
+MAX_PARITY_TAILS = 10**7  # they are held in memory
 
 # The pairs of a prefix, or for parity a first position, and its continuation tested in one vectorised step: few enough
 # to stay in the cache and to stop soon after the limit is reached, enough to outweigh the overhead of the step.
@@ -86,6 +94,23 @@ def has_neighbour(truth_table: np.ndarray, inputs: np.ndarray, labels: np.ndarra
             if np.count_nonzero(complies) > (role == dropped):  # the dropped position complies too
                 return True
     return False
+
+
+def search_size(function: str, k: int, T: int) -> int:
+    """How many candidates a search passes: the supports, for parity only their ⌈k/2⌉ first positions."""
+    return comb(T, (k + 1) // 2 if FUNCTIONS[function].linear else k)
+
+
+def too_large(function: str, k: int, T: int) -> str | None:
+    """Why an exact search for the supports is not affordable, or None if it is."""
+    bounds = [(k, MAX_SUPPORTS.get(function, MAX_OTHER_SUPPORTS), "supports")]
+    if FUNCTIONS[function].linear:
+        halves = (((k + 1) // 2, MAX_PARITY_HEADS), (k // 2, MAX_PARITY_TAILS))
+        bounds = [(size, limit, f"{size}-subsets") for size, limit in halves]
+    for size, limit, what in bounds:
+        if (count := comb(T, size)) > limit:
+            return f"k = {k}, T = {T}: too large a search, {count:.1e} {what} where {limit:.0e} are allowed"
+    return None
 
 
 def _pack(samples: np.ndarray) -> np.ndarray:
