@@ -11,24 +11,26 @@ from pathlib import Path
 
 from pipeline.config import Data, Training, Transformer
 
-CELL = {"function": "and", "k": 3, "T": 100_000, "n": 2000}
+SIZE = {"k": 3, "T": 100_000, "n": 2000}
 
 
 def main() -> None:
     """Draws the data and trains for a few steps; prints a line a job."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--function", default="and")
     parser.add_argument("--seeds", type=int, default=50)
     parser.add_argument("--steps", type=int, default=2)
     given = parser.parse_args()
     data, training = Data().model_dump(mode="json"), Training(max_steps=given.steps, eval_every=1)
     learner = {"model": Transformer().model_dump(mode="json"), "training": training.model_dump(mode="json")}
-    holdout = {name: CELL[name] for name in ("function", "k", "T")} | {"holdout_size": data.pop("holdout_size")}
-    cell = CELL | {"data": "standard", "model": "transformer", "training": "short"}
+    address = {"function": given.function} | SIZE
+    holdout = {name: address[name] for name in ("function", "k", "T")} | {"holdout_size": data.pop("holdout_size")}
+    cell = address | {"data": "standard", "model": "transformer", "training": "short"}
     with tempfile.TemporaryDirectory(dir=".") as name:
         folder = Path(name)
         files = {"holdout": folder / "holdout.parquet", "dataset": folder / "dataset.parquet"}
         run("holdout", holdout, output=files["holdout"])
-        drawn = {"cell": CELL, "seeds": f"0-{given.seeds - 1}"} | data
+        drawn = {"cell": address, "seeds": f"0-{given.seeds - 1}"} | data
         kept = {"checkpoint": folder / "checkpoint.pt", "code": 0}
         run("dataset", drawn, holdout=files["holdout"], output=files["dataset"], **kept)
         files["output"] = folder / "runs.parquet"

@@ -90,23 +90,6 @@ class TestConsistent:
         predict = consistent.fit({}, given_sample("parity", inputs, np.array(labels, dtype=bool))).predict
         assert predict(every_input(4)).tolist() == [majority] * 16
 
-    @pytest.mark.parametrize(
-        ("function", "k", "largest", "problem"),
-        [
-            ("junta", 3, 1818, "1.0e+09 supports where 1e+09 are allowed"),
-            ("majority", 3, 10627, "2.0e+11 supports where 2e+11 are allowed"),
-            ("parity", 3, 4472, "1.0e+07 2-subsets where 1e+07 are allowed"),
-        ],
-    )
-    def test_a_search_that_is_too_long_is_refused(self, function, k, largest, problem):
-        assert consistent.too_large(function, k, largest) is None
-        assert consistent.too_large(function, k, largest + 1) == (
-            f"k = {k}, T = {largest + 1}: too long a search, {problem}; use a smaller T or k"
-        )
-
-    def test_elimination_is_never_too_long(self):
-        assert consistent.too_large("and", 16, 10**6) is consistent.too_large("or", 16, 10**6) is None
-
 
 class TestLogisticRegression:
     def test_learns_a_small_and_from_many_samples(self):

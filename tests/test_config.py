@@ -300,9 +300,22 @@ def test_a_search_that_is_too_long_is_refused_before_any_job():
             "junta3": {"function": "junta", "model": "exact", "training": None, "grid": grid},
         },
     }
-    assert problems(raw) == [
-        "experiments.junta3.grid.T[1]: k = 3, T = 5000: too long a search, 2.1e+10 supports where 1e+09 are allowed; "
-        "use a smaller T or k"
+    told = "k = 3, T = 5000: too large a search, 2.1e+10 supports where 1e+09 are allowed; use a smaller T or k"
+    assert problems(raw) == [f"experiments.junta3.grid.T[1]: {told}"]
+    rejecting = {"junta3": {"function": "junta", "grid": grid}, "and3": {"grid": grid}}
+    assert problems({"experiments": rejecting}) == [
+        f"experiments.junta3.grid.T[1]: {told}, or a data protocol with reject_ambiguous: false"
+    ]
+    parse({"data": {"standard": {"reject_ambiguous": False}}, "experiments": rejecting})
+
+
+def test_the_largest_cell_of_a_parity_is_allowed():
+    grid = {"k": [3], "T": [100_000], "n": [2000]}
+    parse({"experiments": {"parity3": {"function": "parity", "grid": grid}}})
+    grid["k"] = [3, 5]
+    assert problems({"experiments": {"parity": {"function": "parity", "grid": grid}}}) == [
+        "experiments.parity.grid.T[0]: k = 5, T = 100000: too large a search, 1.7e+14 3-subsets where 5e+09 are "
+        "allowed; use a smaller T or k, or a data protocol with reject_ambiguous: false"
     ]
 
 

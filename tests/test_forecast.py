@@ -56,6 +56,14 @@ def test_every_block_is_a_job_of_its_own_and_shared_ones_are_one():
     )
 
 
+def test_a_training_set_costs_the_search_for_a_second_support():
+    cell = {"k": 3, "T": 100_000, "n": 2000}
+    rejecting, first_draw = Data(), Data(reject_ambiguous=False)
+    assert forecast.drawing_seconds(first_draw, "parity", **cell) == 1
+    assert forecast.drawing_seconds(rejecting, "and", **cell) == 1
+    assert forecast.drawing_seconds(rejecting, "parity", **cell) == pytest.approx(21, rel=0.01)
+
+
 def test_a_learner_of_unknown_cost_counts_as_nothing():
     class Own(Section):
         """A learner that a user has added."""

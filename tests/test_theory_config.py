@@ -47,6 +47,12 @@ def config(path: str = "", value: object = None, **others: dict) -> Config:
             "online",
             "theory.heads.training: 'online' draws fresh samples; use a protocol with samples: fixed",
         ),
+        (
+            "heads",
+            {"function": "junta", "T": [20, 5000]},
+            "theory.heads.T: k = 3, T = 5000: too large a search, 2.1e+10 supports where 1e+09 are allowed; "
+            "use a smaller T or k, or a data protocol with reject_ambiguous: false",
+        ),
         ("basin.training", "batches", "theory.basin.n: 10 is smaller than batch_size = 20; use n >= 20"),
         ("heads.T", [20, 10**9], "theory.heads.T[1]: 1000000000 is out of range; use a value <= 1000000"),
         ("basin.seeds", 10**7, "theory.basin.seeds: 10000000 is out of range; use a value <= 1000000"),

@@ -1,3 +1,4 @@
+import tracemalloc
 from itertools import combinations
 
 import numpy as np
@@ -9,6 +10,7 @@ from hypothesis.extra.numpy import arrays
 from pipeline import uniqueness
 from pipeline.functions import FUNCTIONS, evaluate
 from pipeline.randomness import Stream
+from pipeline.search_bounds import search_size, too_large
 from pipeline.uniqueness import consistent_supports, has_neighbour, is_unique
 
 EVERY = 10**9
@@ -64,10 +66,14 @@ def test_the_pruned_search_agrees_with_brute_force(sample):
     assert consistent_supports(*sample, limit=EVERY).tolist() == brute_force(*sample)
 
 
-@settings(max_examples=200)
-@given(samples(parity_table()))
-def test_the_linear_solver_agrees_with_brute_force(sample):
-    assert consistent_supports(*sample, linear=True, limit=EVERY).tolist() == brute_force(*sample)
+@settings(max_examples=300)
+@given(samples(parity_table()), st.sampled_from([1, 2, 3, 2**16]), st.sampled_from([0, 3, 26]))
+def test_the_linear_solver_agrees_with_brute_force(sample, block, sieve_bits):
+    """In blocks of any size, behind a sieve that passes everything, much or little."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(uniqueness, "BLOCK_PAIRS", block)
+        patched.setattr(uniqueness, "MAX_SIEVE_BITS", sieve_bits)
+        assert consistent_supports(*sample, linear=True, limit=EVERY).tolist() == brute_force(*sample)
 
 
 @given(samples(parity_table()), st.booleans(), st.integers(1, 6))
@@ -143,6 +149,33 @@ def test_a_flipped_label_leaves_no_support(name, k, T, n):
     assert found.dtype == np.int64
 
 
+def test_parity_lists_no_pairs_at_three_positions():
+    """All pairs of the 5000 positions would take 200 MB."""
+    table, support, inputs, labels = draw_sample("parity", 3, T=5000, n=130)
+    tracemalloc.start()
+    found = consistent_supports(table, inputs, labels, linear=True)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found.tolist() == [support.tolist()]
+    assert peak < 20e6
+
+
+def test_a_sieve_passes_all_keys_and_few_other_words():
+    keys, others = np.random.default_rng(0).integers(2**64, size=(2, 10_000), dtype=np.uint64)
+    sieve = uniqueness._Sieve(keys)
+    assert sieve.passed(keys).tolist() == list(range(10_000))
+    assert len(sieve.passed(others)) < 100
+
+
+@pytest.mark.parametrize("n", [1, 10, 20])
+def test_a_small_sample_of_a_long_context_ends_the_search_early(n):
+    """Within the first of its blocks; all of them are 5e9 pairs."""
+    table, _, inputs, labels = draw_sample("parity", 3, T=100_000, n=n)
+    found = consistent_supports(table, inputs, labels, linear=True)
+    assert [(evaluate(table, inputs, support) == labels).all() for support in found] == [True, True]
+    assert found[:, 0].tolist() == [0, 0]
+
+
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_small_sample_has_many_supports(name):
     table, _, inputs, labels = draw_sample(name, 3, T=200, n=8)
@@ -204,3 +237,28 @@ def test_a_truth_table_of_another_length_is_refused(entries):
 def test_inputs_and_labels_of_different_lengths_are_refused():
     with pytest.raises(ValueError, match="5 inputs with 6 labels"):
         is_unique(np.array([False, True]), np.zeros((5, 4), dtype=bool), np.zeros(6, dtype=bool))
+
+
+@pytest.mark.parametrize(
+    ("function", "k", "largest", "problem"),
+    [
+        ("junta", 3, 1818, "1.0e+09 supports where 1e+09 are allowed"),
+        ("majority", 3, 10_627, "2.0e+11 supports where 2e+11 are allowed"),
+        ("parity", 3, 100_000, "5.0e+09 2-subsets where 5e+09 are allowed"),
+        ("parity", 4, 4472, "1.0e+07 2-subsets where 1e+07 are allowed"),
+        ("parity", 5, 3108, "5.0e+09 3-subsets where 5e+09 are allowed"),
+        ("parity", 6, 392, "1.0e+07 3-subsets where 1e+07 are allowed"),
+    ],
+)
+def test_what_a_search_may_take(function, k, largest, problem):
+    assert too_large(function, k, largest) is None
+    assert too_large(function, k, largest + 1) == f"k = {k}, T = {largest + 1}: too large a search, {problem}"
+
+
+def test_and_and_or_may_take_anything():
+    assert too_large("and", 16, 10**6) is too_large("or", 16, 10**6) is None
+
+
+def test_a_search_for_a_parity_passes_heads_and_any_other_supports():
+    assert [search_size(name, 3, 10) for name in ("junta", "majority", "parity")] == [120, 120, 45]
+    assert [search_size("parity", k, 10) for k in (1, 2, 4, 5)] == [10, 10, 45, 120]

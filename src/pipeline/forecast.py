@@ -12,7 +12,7 @@ import argparse
 import os
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
-from math import comb, prod
+from math import prod
 from pathlib import Path
 
 from pipeline import targets
@@ -32,6 +32,7 @@ from pipeline.config import (
     Transformer,
 )
 from pipeline.durations import DAY, duration
+from pipeline.search_bounds import search_size
 
 LEARNER = ("data", "model", "training")
 Job = tuple[str, Mapping[str, str]]  # its rule and its wildcards
@@ -45,8 +46,9 @@ TABLES = 10  # jobs that every config has
 
 EARLY_SHARE = {Transformer: 0.6, Mlp: 0.72, Lstm: 0.96}  # of its steps that a run makes if it may stop early
 EARLY_SAMPLES = 500  # of the holdout, seen at most of its evaluations
-SEARCHED = {"majority": 1.4e11, "junta": 1e9}  # supports a second, to reject ambiguous samples; the others are quick
-SOLVED = {"majority": 1e10, "junta": 2.5e7, "parity": 1e9}  # by the exact learner (docs/baselines.md)
+# Candidates a second (docs/baselines.md) of the search that rejects ambiguous samples; AND and OR are quick.
+REJECTING = {"majority": 1.4e11, "junta": 1e9, "parity": 2.5e8}
+SOLVING = {"majority": 1e10, "junta": 2.5e7, "parity": 2.5e8}  # of the exact learner's
 
 
 def step_seconds(model: Section, T: int, n: int) -> float:
@@ -87,17 +89,17 @@ def fitting_seconds(model: Section, function: str, k: int, T: int, n: int) -> fl
         return len(model.inverse_penalties) * model.folds / 25 * (0.034 + 2.2e-4 * n + 1.1e-6 * T * n)
     if isinstance(model, DecisionTree):
         return len(model.prunings) * model.folds / 25 * (0.034 + 4.6e-5 * n + 5.5e-7 * T * n)
-    return _search_seconds(SOLVED, function, k, T)
+    return _search_seconds(SOLVING, function, k, T)
 
 
 def drawing_seconds(data: Data, function: str, k: int, T: int, n: int) -> float:
     """The training set of a run."""
-    search = _search_seconds(SEARCHED, function, k, T) if data.reject_ambiguous else 0
+    search = _search_seconds(REJECTING, function, k, T) if data.reject_ambiguous else 0
     return search + 5e-9 * T * n
 
 
 def _search_seconds(speeds: Mapping[str, float], function: str, k: int, T: int) -> float:
-    return comb(T, k) / speeds[function] if function in speeds else 0
+    return search_size(function, k, T) / speeds[function] if function in speeds else 0
 
 
 def job_seconds(config: Config, rule: str, wildcards: Mapping[str, str]) -> float:

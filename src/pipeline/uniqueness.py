@@ -14,12 +14,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-# The (prefix, column) pairs tested in one vectorised step: few enough to stay in the cache and to stop soon after the
-# limit is reached, enough to outweigh the overhead of the step.
+# The pairs of a prefix, or for parity a first position, and its continuation tested in one vectorised step: few enough
+# to stay in the cache and to stop soon after the limit is reached, enough to outweigh the overhead of the step.
 BLOCK_PAIRS = 2**16
 
 # The words that enter the counting bound: it holds for any part of the sample, and counts take W words for each pair.
 COUNTED_WORDS = 4
+
+# A sieve's tables have 16 to 32 entries a key, so that few other words pass, and 64 MiB at most.
+SIEVE_BITS = 4
+MAX_SIEVE_BITS = 26
 
 
 def consistent_supports(
@@ -34,7 +38,7 @@ def consistent_supports(
         inputs: bool ``[n, T]``.
         labels: bool ``[n]``.
         linear: g is parity. Supports are then solved for over GF(2), where no prefix could be ruled out. Needs memory
-            for all subsets of ⌈k/2⌉ positions, unless the inputs have full column rank.
+            for all subsets of ⌊k/2⌋ positions, unless the inputs have full column rank.
         limit: the number of supports after which to stop.
 
     Returns:
@@ -219,13 +223,15 @@ def _compliant(demands: np.ndarray, columns: np.ndarray, allowed: np.ndarray) ->
 def _linear_supports(k: int, inputs: np.ndarray, labels: np.ndarray) -> Iterator[np.ndarray]:
     """The supports S of size k whose columns XOR to the labels, in lexicographic order, as blocks int64 ``[m, k]``."""
     T = inputs.shape[1]
-    echelon = _reduced_row_echelon(np.column_stack([inputs, labels]))
-    if not echelon[:, :T].any(axis=1).all():
-        return  # a row reads 0 = 1
-    if len(echelon) < T:
-        yield from _meet_in_the_middle(k, _pack(inputs), _pack(labels[:, None]))
-    elif np.count_nonzero(echelon[:, T]) == k:
-        yield np.flatnonzero(echelon[:, T])[None]
+    if len(inputs) >= T:  # the columns may be independent
+        echelon = _reduced_row_echelon(np.column_stack([inputs, labels]))
+        if not echelon[:, :T].any(axis=1).all():
+            return  # a row reads 0 = 1
+        if len(echelon) == T:
+            if np.count_nonzero(echelon[:, T]) == k:
+                yield np.flatnonzero(echelon[:, T])[None]
+            return
+    yield from _meet_in_the_middle(k, _pack(inputs), _pack(labels[:, None]))
 
 
 def _reduced_row_echelon(matrix: np.ndarray) -> np.ndarray:
@@ -259,17 +265,46 @@ def _xor(columns: np.ndarray, subsets: np.ndarray) -> np.ndarray:
 def _meet_in_the_middle(k: int, columns: np.ndarray, labels: np.ndarray) -> Iterator[np.ndarray]:
     """The k-subsets of the packed columns ``[W, T]`` that XOR to the labels ``[W, 1]``, as blocks int64 ``[m, k]``.
 
-    A support is a head, its ⌈k/2⌉ smallest positions, and a tail. Tails are looked up by the first word of their XOR,
-    which has to be that of the labels and the head; the matches are then compared in all words.
+    A support is a head and a tail. Tails are all subsets of ⌊k/2⌋ positions; heads are the same subsets, each after
+    a first position if k is odd. So the heads, in lexicographic order, are runs at the end of the list of tails. The
+    tail of a head is looked up by the first word of its XOR, which has to be that of the labels and the head; the
+    matches are then compared in all words.
     """
-    heads, tails = (_subsets(size, columns.shape[1]) for size in (k - k // 2, k // 2))
-    keys = _xor(columns[0], tails)
-    order = np.argsort(keys, kind="stable")  # equal keys keep their lexicographic order
-    keys, tails = keys[order], tails[order]
-    wanted = labels[0] ^ _xor(columns[0], heads)
-    start, stop = (np.searchsorted(keys, wanted, side=side) for side in ("left", "right"))
-    for head in np.flatnonzero(start < stop):
-        matches = tails[start[head] : stop[head]]
-        matches = matches[(matches > heads[head, -1]).all(axis=1)]
-        supports = np.column_stack([np.broadcast_to(heads[head], (len(matches), heads.shape[1])), matches])
-        yield supports[(_xor(columns, supports) == labels).all(axis=0)]
+    size, T = k // 2, columns.shape[1]
+    tails = _subsets(size, T)
+    words = _xor(columns[0], tails)
+    order = np.argsort(words, kind="stable")  # equal words keep their lexicographic order
+    keys = words[order]
+    sieve = _Sieve(keys)
+    for first in combinations(range(T), k % 2):
+        rest = labels[0] ^ _xor(columns[0], np.array(first, dtype=np.int64))
+        begin = len(tails) - comb(T - 1 - first[0], size) if first else 0
+        for block in range(begin, len(tails), BLOCK_PAIRS):
+            wanted = rest ^ words[block : block + BLOCK_PAIRS]
+            passed = sieve.passed(wanted)
+            start, stop = (np.searchsorted(keys, wanted[passed], side=side) for side in ("left", "right"))
+            for found in np.flatnonzero(start < stop):
+                head = [*first, *tails[block + passed[found]]]
+                matches = tails[order[start[found] : stop[found]]]
+                matches = matches[(matches > head[-1]).all(axis=1)]
+                supports = np.column_stack([np.broadcast_to(head, (len(matches), len(head))), matches])
+                yield supports[(_xor(columns, supports) == labels).all(axis=0)]
+
+
+class _Sieve:
+    """Passes every word that is a key, and few others: a Bloom filter of two tables, for two parts of the word."""
+
+    def __init__(self, keys: np.ndarray) -> None:
+        bits = min(len(keys).bit_length() + SIEVE_BITS, MAX_SIEVE_BITS)
+        self.shift, self.mask = np.uint64(bits), np.uint64(2**bits - 1)
+        self.low, self.high = np.zeros((2, 2**bits), dtype=bool)
+        self.low[self._entry(keys)] = True
+        self.high[self._entry(keys >> self.shift)] = True
+
+    def passed(self, words: np.ndarray) -> np.ndarray:
+        """The indices of the words that pass, ascending."""
+        passed = np.flatnonzero(self.low[self._entry(words)])
+        return passed[self.high[self._entry(words[passed] >> self.shift)]]
+
+    def _entry(self, words: np.ndarray) -> np.ndarray:
+        return (words & self.mask).view(np.int64)  # without a copy, the type of an index

@@ -11,18 +11,12 @@ sample, support and truth table that the run of the same address has under rejec
 """
 
 from collections.abc import Mapping
-from math import comb
 
 import numpy as np
 
 from pipeline.baselines.learning import Hypothesis, Sample, constant
 from pipeline.functions import FUNCTIONS, evaluate
 from pipeline.uniqueness import consistent_supports
-
-# What a search may take, by the numbers in docs/baselines.md: about a minute and half a GiB.
-MAX_SUPPORTS = 10**9
-MAX_MAJORITY_SUPPORTS = 2 * 10**11  # its bits are monotone, which prunes far more
-MAX_PARITY_SUBSETS = 10**7
 
 
 def fit(settings: Mapping, sample: Sample) -> Hypothesis:
@@ -36,20 +30,6 @@ def fit(settings: Mapping, sample: Sample) -> Hypothesis:
         sample: the training samples.
     """
     return ELIMINATION.get(sample.address.function, _first_consistent)(sample)
-
-
-def too_large(function: str, k: int, T: int) -> str | None:
-    """Why the search is not affordable for these, or None if it is."""
-    if function in ELIMINATION:
-        return None
-    if FUNCTIONS[function].linear:
-        size, limit, what = comb(T, (k + 1) // 2), MAX_PARITY_SUBSETS, f"{(k + 1) // 2}-subsets"
-    else:
-        limit = MAX_MAJORITY_SUPPORTS if function == "majority" else MAX_SUPPORTS
-        size, what = comb(T, k), "supports"
-    if size <= limit:
-        return None
-    return f"k = {k}, T = {T}: too long a search, {size:.1e} {what} where {limit:.0e} are allowed; use a smaller T or k"
 
 
 def _conjunction(sample: Sample) -> Hypothesis:

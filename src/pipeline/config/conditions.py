@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
-from pipeline.baselines.consistent import too_large
 from pipeline.config.experiments import CurveAddress, Experiment
 from pipeline.config.factors import factors
 from pipeline.config.figures import ComparisonFigure, Figure, Figures, NoiseFigure, SensitivityFigure
 from pipeline.config.learners import TRAINED, Consistent, Transformer
-from pipeline.config.protocols import Data, Training
+from pipeline.config.protocols import REJECTION_MEND, Data, Training
 from pipeline.config.sections import Location, Section
+from pipeline.search_bounds import too_large
 from pipeline.statistics.ladder import sizes_between
 
 Problems = Iterator[tuple[Location, str]]
@@ -16,12 +16,11 @@ Problems = Iterator[tuple[Location, str]]
 
 def experiment_problems(experiment: Experiment, data: Data, model: Section, training: Training | None) -> Problems:
     """What does not fit together in an experiment, each at its location below the experiment."""
+    yield from _search_problems(experiment, data, model)
     if isinstance(model, tuple(TRAINED.values())) != (training is not None):
         yield ("training",), _MISFIT[training is None].format(experiment.model)
     elif experiment.adaptive and (training is None or training.samples == "fresh"):
         yield ("adaptive",), _NO_THRESHOLD[training is None].format(experiment.training or experiment.model)
-    elif isinstance(model, Consistent):
-        yield from _search_problems(experiment)
     elif training is not None:
         yield from ((("training",), problem) for problem in _transformer_problems(experiment, model, training))
         yield from _batch_problems(experiment, training)
@@ -98,11 +97,15 @@ def overlap_problems(experiments: Mapping[str, Experiment]) -> Problems:
                 )
 
 
-def _search_problems(experiment: Experiment) -> Problems:
+def _search_problems(experiment: Experiment, data: Data, model: Section) -> Problems:
+    """Exact searches that are too large: the learner's own, or that for a second support of each training set."""
+    if not isinstance(model, Consistent) and not data.reject_ambiguous:
+        return
+    mend = "use a smaller T or k" if isinstance(model, Consistent) else REJECTION_MEND
     for location, grid in experiment.located_grids():
         for index, T in enumerate(grid.T):
             problems = (too_large(experiment.function, k, T) for k in grid.k)
-            yield from (((*location, "T", index), problem) for problem in problems if problem)
+            yield from (((*location, "T", index), f"{problem}; {mend}") for problem in problems if problem)
 
 
 def figure_problems(

@@ -9,13 +9,19 @@ from pipeline.config.sections import Count, Rate, Section, SetOf, divisor_of, se
 
 Noise = Annotated[float, Field(ge=0, lt=0.5)]
 
+# where the search for a second support of a training set is too large
+REJECTION_MEND = "use a smaller T or k, or a data protocol with reject_ambiguous: false"
+
 
 class Data(Section):
     """How the samples of a run are drawn."""
 
     holdout_size: Count = setting(10_000, "read", "Number of holdout samples, drawn like the training samples.")
     reject_ambiguous: bool = setting(
-        True, "read", "Whether a training set that fits more than one k-subset is rejected and redrawn."
+        True,
+        "read",
+        "Whether a training set that fits more than one k-subset is rejected and redrawn; where T and k make "
+        "the search for another one too large, the config is refused.",
     )
     max_redraws: Annotated[int, Field(ge=0)] = setting(
         100, "ours", "Redraws at most; after them an ambiguous training set is kept and marked as not unique."

@@ -94,8 +94,9 @@ class Config(Section):
     @field_validator("theory")
     @classmethod
     def _theory_fits(cls, theory: Theory | None, info: ValidationInfo) -> Theory | None:
-        if theory and {"models", "training"} <= info.data.keys():
-            reject(theory_problems(theory, info.data["models"], info.data["training"]))
+        sections = ("data", "models", "training")
+        if theory and info.data.keys() >= set(sections):
+            reject(theory_problems(theory, *(info.data[key] for key in sections)))
         return theory
 
     @field_validator("figures")

@@ -6,9 +6,10 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, ValidationInfo
 
 from pipeline.config.learners import Transformer
-from pipeline.config.protocols import Training
+from pipeline.config.protocols import REJECTION_MEND, Data, Training
 from pipeline.config.sections import Count, ListOf, Location, Section, Size, check_known, name_of
 from pipeline.functions import FUNCTIONS
+from pipeline.search_bounds import too_large
 
 MAX_SPARSITY = 8  # the general construction takes up to 2^k - 1 hidden units
 
@@ -109,24 +110,30 @@ class Theory(Section):
 
 
 def theory_problems(
-    theory: Theory, models: Mapping[str, Section], training: Mapping[str, Training]
+    theory: Theory, data: Mapping[str, Data], models: Mapping[str, Section], training: Mapping[str, Training]
 ) -> Iterator[tuple[Location, str]]:
     """What does not fit together in the section, each at its location below it."""
     if theory.representation and "and" not in theory.representation.functions:
         yield ("representation", "functions"), "'and' is missing, which the capacity bounds look at; add it"
     for name, part in (("heads", theory.heads), ("basin", theory.basin)):
         if part:
-            yield from (((name, *at), problem) for at, problem in _run_problems(part, models, training))
+            yield from (((name, *at), problem) for at, problem in _run_problems(part, data, models, training))
 
 
 def _run_problems(
-    part: TrainedHeads | Basin, models: Mapping[str, Section], training: Mapping[str, Training]
+    part: TrainedHeads | Basin,
+    data: Mapping[str, Data],
+    models: Mapping[str, Section],
+    training: Mapping[str, Training],
 ) -> Iterator[tuple[Location, str]]:
     model, protocol = models[part.model], training[part.training]
     if not isinstance(model, Transformer) or model.layers > 1 or model.dropout.embedding:
         yield ("model",), f"{part.model!r} is no one-layer Transformer without embedding dropout; use one"
     if protocol.samples == "fresh":
         yield ("training",), f"{part.training!r} draws fresh samples; use a protocol with samples: fixed"
+    largest = part.T if isinstance(part.T, int) else max(part.T)
+    if data[part.data].reject_ambiguous and (problem := too_large(part.function, part.k, largest)):
+        yield ("T",), f"{problem}; {REJECTION_MEND}"
     smallest = min((part.n,) if isinstance(part.n, int) else part.n)
     if smallest < (protocol.batch_size or 0):
         yield ("n",), f"{smallest} is smaller than batch_size = {protocol.batch_size}; use n >= {protocol.batch_size}"

@@ -1,0 +1,31 @@
+"""Which exact searches for supports (:mod:`pipeline.uniqueness`) are affordable.
+
+In a module of its own, so that another bound makes no dataset stale.
+"""
+
+from math import comb, inf
+
+from pipeline.functions import FUNCTIONS
+
+# What a search may take, by the numbers in docs/baselines.md: one or two minutes and 0.7 GiB.
+MAX_SUPPORTS = {"and": inf, "or": inf, "majority": 2 * 10**11}  # monotone functions, where far more is pruned
+MAX_OTHER_SUPPORTS = 10**9
+MAX_PARITY_HEADS = 5 * 10**9
+MAX_PARITY_TAILS = 10**7  # they are held in memory
+
+
+def search_size(function: str, k: int, T: int) -> int:
+    """How many candidates a search passes: the supports, for parity only their ⌈k/2⌉ first positions."""
+    return comb(T, (k + 1) // 2 if FUNCTIONS[function].linear else k)
+
+
+def too_large(function: str, k: int, T: int) -> str | None:
+    """Why an exact search for the supports is not affordable, or None if it is."""
+    bounds = [(k, MAX_SUPPORTS.get(function, MAX_OTHER_SUPPORTS), "supports")]
+    if FUNCTIONS[function].linear:
+        halves = (((k + 1) // 2, MAX_PARITY_HEADS), (k // 2, MAX_PARITY_TAILS))
+        bounds = [(size, limit, f"{size}-subsets") for size, limit in halves]
+    for size, limit, what in bounds:
+        if (count := comb(T, size)) > limit:
+            return f"k = {k}, T = {T}: too large a search, {count:.1e} {what} where {limit:.0e} are allowed"
+    return None
