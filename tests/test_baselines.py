@@ -1,8 +1,10 @@
 """The baselines, against brute force, independent computations and known answers."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.linear_model import LogisticRegression
@@ -10,6 +12,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from pipeline.baselines import consistent, decision_tree, logistic_regression
 from pipeline.baselines.learning import Sample
+from pipeline.baselines.logistic_regression import SparseRegression
 from pipeline.baselines.registry import BASELINES
 from pipeline.baselines.selection import choose
 from pipeline.config import FITTED
@@ -40,8 +43,8 @@ def every_input(T: int) -> np.ndarray:
 
 
 @st.composite
-def labelled_inputs(draw):
-    inputs = draw(arrays(bool, (draw(st.integers(1, 12)), draw(st.integers(2, 6)))))
+def labelled_inputs(draw, least_T=2):
+    inputs = draw(arrays(bool, (draw(st.integers(1, 12)), draw(st.integers(least_T, 6)))))
     return inputs, draw(arrays(bool, len(inputs)))
 
 
@@ -140,6 +143,66 @@ class TestLogisticRegression:
         assert hypothesis.predict(drawn.inputs).all()
 
 
+class TestSparseRegression:
+    @pytest.mark.parametrize("C", [0.1, 1.0, 10.0])
+    @pytest.mark.parametrize("function", ["and", "majority", "parity"])
+    def test_no_position_could_lower_the_objective(self, function, C):
+        """The slope of the loss is the penalty's where there is a weight, and no larger where there is none."""
+        drawn = sample(function, T=2000, n=80)
+        fitted = SparseRegression(C, seed=0).fit(drawn.inputs, drawn.labels)
+        missing = drawn.labels - 1 / (1 + np.exp(-fitted.logits(drawn.inputs)))
+        slopes = C * missing @ np.where(drawn.inputs, 1.0, -1.0)
+        assert slopes[fitted.positions_] == pytest.approx(np.sign(fitted.weights_), abs=0.02)
+        assert np.abs(slopes).max() < 1.02
+        assert abs(C * missing.sum()) < 2e-3  # the intercept's
+        assert 0 < len(fitted.positions_) <= 80
+
+    @pytest.mark.parametrize("C", [0.1, 1.0, 10.0])
+    @pytest.mark.parametrize("function", ["and", "majority", "parity"])
+    def test_is_as_good_as_the_regression_on_all_positions(self, function, C):
+        drawn = sample(function, T=1000, n=60, seed=1)
+        assert_as_good(C, drawn.inputs, drawn.labels)
+
+    @given(labelled_inputs(least_T=1), st.sampled_from([0.1, 1.0, 10.0]))
+    def test_is_as_good_on_any_small_sample(self, drawn, C):
+        inputs, labels = drawn
+        assume(labels.any() and not labels.all())
+        assert_as_good(C, inputs, labels)
+
+    @pytest.mark.parametrize(("C", "weights"), [(1.0, []), (2.0, [np.log(3)]), (10.0, [np.log(19)])])
+    def test_one_bit_of_two_samples(self, C, weights):
+        """The minimum of |w| + 2C ln(1 + exp(−w)) is at ln(2C − 1) if that is positive."""
+        fitted = SparseRegression(C, seed=0).fit(np.array([[True], [False]]), np.array([True, False]))
+        assert fitted.weights_ == pytest.approx(weights, rel=1e-4)
+        assert fitted.intercept_ == pytest.approx(0, abs=1e-4)
+
+    def test_without_a_weight_the_intercept_is_the_log_odds(self):
+        fitted = SparseRegression(1e-3, seed=0).fit(sample(n=40).inputs, np.arange(40) < 30)
+        assert len(fitted.positions_) == 0
+        assert fitted.intercept_ == pytest.approx(np.log(3))
+
+    def test_samples_are_never_all_taken_as_floats(self):
+        drawn = sample(T=50_000, n=200)
+        tracemalloc.start()
+        logistic_regression.fit(LOGISTIC, drawn)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 3 * drawn.inputs.nbytes
+
+
+def assert_as_good(C: float, inputs: np.ndarray, labels: np.ndarray) -> None:
+    """Whether the objective is that of liblinear, given all positions."""
+    signs = np.where(inputs, 1.0, -1.0)
+    full = regression(C).fit(signs, labels)
+    fitted = SparseRegression(C, seed=0).fit(inputs, labels)
+    expected = objective(C, full.coef_[0], signs @ full.coef_[0] + full.intercept_[0], labels)
+    assert objective(C, fitted.weights_, fitted.logits(inputs), labels) == pytest.approx(expected, rel=1e-3)
+
+
+def objective(C: float, weights: np.ndarray, logits: np.ndarray, labels: np.ndarray) -> float:
+    return np.abs(weights).sum() + C * np.logaddexp(0, np.where(labels, -logits, logits)).sum()
+
+
 def balanced(seed: int) -> Sample:
     """A sample with ten of each label, so that each of five folds has two of each."""
     drawn = sample(T=15, n=60, seed=seed)
@@ -149,7 +212,7 @@ def balanced(seed: int) -> Sample:
 
 def regression(C: float) -> LogisticRegression:
     return LogisticRegression(
-        C=C, l1_ratio=1.0, solver="liblinear", intercept_scaling=1000, max_iter=10_000, random_state=1
+        C=C, l1_ratio=1.0, solver="liblinear", intercept_scaling=1000, tol=1e-6, max_iter=10_000, random_state=1
     )
 
 

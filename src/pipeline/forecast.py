@@ -86,7 +86,7 @@ def training_seconds(model: Section, training: Training, data: Data, T: int, n: 
 def fitting_seconds(model: Section, function: str, k: int, T: int, n: int) -> float:
     """A run of a learner that is fitted at once."""
     if isinstance(model, LogisticRegression):
-        return len(model.inverse_penalties) * model.folds / 25 * (0.034 + 2.2e-4 * n + 1.1e-6 * T * n)
+        return len(model.inverse_penalties) * model.folds / 25 * (0.035 + 2.5e-6 * min(T, n) * n + 5e-8 * T * n)
     if isinstance(model, DecisionTree):
         return len(model.prunings) * model.folds / 25 * (0.034 + 4.6e-5 * n + 5.5e-7 * T * n)
     return _search_seconds(SOLVING, function, k, T)

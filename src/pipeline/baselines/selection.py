@@ -16,7 +16,7 @@ def choose(candidates: Sequence[BaseEstimator], inputs: np.ndarray, labels: np.n
 
     Args:
         candidates: classifiers, from the most to the least regularised.
-        inputs: float [n, T].
+        inputs: [n, T], of a type that the candidates take.
         labels: bool [n] with both classes.
         folds: the number of folds, at least 2.
     """
