@@ -1,8 +1,9 @@
 """Wrong configs and command lines, each with what is said of it: the place, the problem, and the mend."""
 
+import pytest
 import yaml
 
-from pipeline.config import FITTED, TRAINED
+from pipeline.config import FITTED, TRAINED, ConfigError, parse
 from pipeline.functions import FUNCTIONS
 
 VALID = """
@@ -27,6 +28,13 @@ NAMES, KINDS = (", ".join(sorted(known)) for known in (FUNCTIONS, TRAINED | FITT
 
 def valid() -> dict:
     return yaml.safe_load(VALID)
+
+
+def problems(raw: object) -> list[str]:
+    """The lines of what is said of a config that is refused."""
+    with pytest.raises(ConfigError) as error:
+        parse(raw)
+    return str(error.value).splitlines()
 
 
 def edited(*edits: tuple[str, object]) -> dict:
