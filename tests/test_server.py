@@ -1,5 +1,7 @@
 """The server of jobs: a job there is what it is in a process of its own."""
 
+import errno
+import io
 import json
 import os
 import re
@@ -121,33 +123,42 @@ def test_a_job_whose_server_ends_before_it_takes_the_request_runs_in_its_own_pro
 
 @pytest.mark.parametrize("victim", ["asker", "server"])
 def test_a_job_ends_with_the_process_that_asks_for_it(running, tmp_path, victim):
-    """The job waits for a pipe that no one writes to."""
+    """The job waits for what a pipe, in place of its holdout, never brings."""
     process, environment = running
     os.mkfifo(tmp_path / "pipe")
-    spec = json.dumps({"cell": {"function": "and", "k": 2, "T": 9, "n": 5}})
+    spec = json.dumps({"cell": {"function": "and", "k": 2, "T": 9, "n": 5}, "seeds": "0-4"})
     waiting = [sys.executable, "-m", "pipeline.jobs", "dataset", "--spec", spec]
     waiting += ["--holdout", str(tmp_path / "pipe"), "--output", str(tmp_path / "x"), "--log", str(tmp_path / "log")]
     waiting += ["--checkpoint", str(tmp_path / "checkpoint"), "--code=0"]
     asker = subprocess.Popen(waiting, env=environment)
-    job = _child_of(process.pid)
-    if victim == "asker":
-        asker.send_signal(signal.SIGKILL)
-        asker.wait()
-    else:
-        os.kill(job, signal.SIGKILL)
-        assert asker.wait() == KILLED
-    deadline = time.monotonic() + 30
-    while _is_running(job):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    with _to_reader(tmp_path / "pipe", asker):
+        job = _child_of(process.pid)
+        if victim == "asker":
+            asker.send_signal(signal.SIGKILL)
+            asker.wait()
+        else:
+            os.kill(job, signal.SIGKILL)
+            assert asker.wait() == KILLED
+        deadline = time.monotonic() + 30
+        while _is_running(job):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
+def _to_reader(pipe: Path, asker: subprocess.Popen) -> io.FileIO:
+    """The pipe, open to write to, once the job of ``asker`` reads it."""
+    while True:
+        try:
+            return open(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK), "wb", buffering=0)
+        except OSError as no_reader:
+            assert no_reader.errno == errno.ENXIO
+            assert asker.poll() is None
+            time.sleep(0.01)
 
 
 def _child_of(parent: int) -> int:
-    while True:
-        found = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-        if found:
-            return int(found[0])
-        time.sleep(0.01)
+    (child,) = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    return int(child)
 
 
 def _is_running(process: int) -> bool:
