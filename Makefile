@@ -6,7 +6,7 @@ RUN = snakemake --cores all
 # each laid over those before it: make stale CONFIG="config/config.yaml my-changes.yaml"
 CONFIG ?= config/config.yaml
 
-.PHONY: env quick paper smoke run forecast figures stale profile watch report test test-page bench simulate lint docs site paper-ready crate clean
+.PHONY: env quick paper smoke run forecast figures reanalyse stale profile watch report test test-page bench simulate lint docs site paper-ready crate clean
 
 env: .venv/installed
 
@@ -36,6 +36,10 @@ forecast: env
 # Draws the figures that are stale; trains nothing.
 figures: env
 	python -m pipeline.redraw $(CONFIG)
+
+# make reanalyse SET=extended: tables, figures and verdicts again from the runs published in docs/results, compared with those there
+reanalyse: env
+	python -m pipeline.reanalysis $(or $(SET),paper)
 
 # Says what would run, and why.
 stale: env
