@@ -46,7 +46,7 @@ class TestAttention:
         assert [mass["y"]["scale"], share["y"]["scale"]] == [{"domain": [0, 1]}] * 2
         assert share["x"]["axis"]["values"] == [20, 40, 80]
         assert [cell(spec, 0, column)["title"]["text"] for column in (0, 1)] == ["T = 100", "T = 200"]
-        assert spec["vconcat"][0]["title"]["text"] == "Attention on the support, 3-way AND, transformer"
+        assert spec["vconcat"][0]["title"]["text"] == "Attention on the support, 3-way AND, Transformer"
 
     def test_every_run_is_a_dot_beside_its_size(self, spec):
         drawn = rows(spec, units(cell(spec, 0), "point")[0])
@@ -81,7 +81,7 @@ class TestAttention:
 
     def test_outcomes_by_fill_and_shape_in_the_colour_of_the_learner(self, spec):
         encoding = units(spec, "point")[0]["encoding"]
-        succeeded, failed = (f"run of transformer that {outcome}" for outcome in style.OUTCOMES)
+        succeeded, failed = (f"Transformer, run that {outcome}" for outcome in style.OUTCOMES)
         assert look(encoding["shape"]) == {succeeded: "circle", failed: "triangle-up"}
         assert look(encoding["fill"]) == {succeeded: style.LEARNERS["transformer"], failed: "white"}
         assert set(look(encoding["stroke"]).values()) == {style.LEARNERS["transformer"]}
@@ -189,7 +189,7 @@ class TestAttentionMap:
     def test_a_block_for_the_shortest_and_the_longest_context(self):
         maps = pd.concat([maps_table(T=T) for T in (12, 20, 30)])
         titles = [block["title"]["text"] for block in attention_map.chart(maps, NO_STEPS).to_dict()["vconcat"]]
-        assert titles == [f"Attention of [CLS], 3-way AND, T = {T}, transformer, main" for T in (12, 30)]
+        assert titles == [f"Attention of [CLS], 3-way AND, T = {T}, Transformer (main)" for T in (12, 30)]
 
     def test_refuses_nothing(self):
         with pytest.raises(ValueError, match="no attention weights"):

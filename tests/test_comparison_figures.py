@@ -10,6 +10,7 @@ import vl_convert
 
 from charts import file_names
 from pipeline.figures import functions, noise, panels, sizes, sparsity, style
+from pipeline.labels import LEARNER_NAMES
 
 GRID = (20, 640)
 
@@ -80,9 +81,7 @@ class TestFunctions:
     def test_a_panel_for_each_task_with_all_its_learners(self, functions_spec):
         assert titles(functions_spec) == ["3-way AND", "3-way parity"]
         assert set(drawn(functions_spec, functions_spec["concat"][0], "point")["series"]) == {"Transformer", "MLP"}
-        assert colours(functions_spec) == {
-            style.LEARNER_NAMES[name]: style.LEARNERS[name] for name in ("transformer", "mlp")
-        }
+        assert colours(functions_spec) == {LEARNER_NAMES[name]: style.LEARNERS[name] for name in ("transformer", "mlp")}
 
     def test_axes_are_shared_and_only_the_first_of_a_row_is_labelled(self, functions_spec):
         first, second = (layers(panel, "point")[0]["encoding"] for panel in functions_spec["concat"])

@@ -60,7 +60,7 @@ class TestCriticalSampleSize:
 
     def test_the_papers_own_definition_is_small_and_open(self, critical_spec):
         encoding = marks(critical_spec, "point")[0]["encoding"]
-        fitted, smallest = "transformer, fitted with interval", "transformer, smallest n reaching the share"
+        fitted, smallest = "Transformer, fitted with interval", "Transformer, smallest n reaching the share"
         points = rows(critical_spec, marks(critical_spec, "point")[0]).query("series == @smallest")
         assert points["n"].tolist() == [20, 60, 80]
         assert look(encoding["fill"])[smallest] == "white"
@@ -70,7 +70,7 @@ class TestCriticalSampleSize:
         line = rows(critical_spec, marks(critical_spec, "line")[0])
         assert line["T"].tolist() == [200, 400]
         assert line["n"].tolist() == pytest.approx([22 * np.log(200) - 60, 22 * np.log(400) - 60])
-        assert critical_spec["title"]["subtitle"] == ["transformer fit: n = 22.0 ln T − 60.0, R² = 0.97"]
+        assert critical_spec["title"]["subtitle"] == ["Transformer fit: n = 22.0 ln T − 60.0, R² = 0.97"]
         assert critical_spec["title"]["text"] == "Critical sample size against context length, 3-way AND"
 
     def test_colours_by_role(self, critical_spec):
@@ -102,7 +102,7 @@ class TestCriticalSampleSize:
         kinds = [{}, {"model": "lstm"}, {"experiment": "other", "k": 4}]
         tables = [pd.concat([make(**kind) for kind in kinds]) for make in (critical_table, fits_table, rates_table)]
         spec = critical_sample_size.chart(*tables).to_dict()
-        assert [panel["title"]["text"] for panel in spec["vconcat"]] == ["3-way AND, main", "4-way AND, other"]
+        assert [panel["title"]["text"] for panel in spec["vconcat"]] == ["3-way AND (main)", "4-way AND (other)"]
         assert set(rows(spec, spec["vconcat"][0]["layer"][2])["model"]) == {"transformer", "lstm"}
         [window] = spec["params"]
         assert window["name"] == "T_window"
@@ -117,7 +117,7 @@ class TestCriticalSampleSize:
         critical = critical_table().query("T in @lengths")
         chart = critical_sample_size.chart(critical, fits, rates_table())
         style.save(chart, tmp_path, "few")
-        assert chart.to_dict()["title"]["subtitle"] == ["transformer: too few points for a fit"]
+        assert chart.to_dict()["title"]["subtitle"] == ["Transformer: too few points for a fit"]
         assert chart.to_dict()["layer"][-1]["encoding"]["x"]["axis"]["values"] == lengths
 
     def test_refuses_nothing_and_a_censored_length_without_rates(self):

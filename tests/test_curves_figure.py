@@ -28,7 +28,7 @@ class TestLearningCurves:
 
     def test_title_and_columns(self, curves_spec):
         block = curves_spec["vconcat"][0]
-        assert block["title"] == "Learning curves, 3-way AND, T = 200, transformer"
+        assert block["title"] == "Learning curves, 3-way AND, T = 200, Transformer"
         columns = ["n = 20: 1 of 3 end at 100 %", "n = 40: 1 of 3 end at 100 %", "n = 60: 1 of 3 end at 100 %"]
         assert block["vconcat"][0]["facet"]["column"]["sort"] == columns
 
@@ -67,7 +67,7 @@ class TestLearningCurves:
 
     def test_colours_by_role(self, curves_spec):
         colours = look(curves_spec["vconcat"][0]["vconcat"][0]["spec"]["encoding"]["color"])
-        assert colours == {"one run, transformer": style.LEARNERS["transformer"], curves.MEDIAN: style.INK}
+        assert colours == {"Transformer, one run": style.LEARNERS["transformer"], curves.MEDIAN: style.INK}
 
     def test_refuses_nothing(self):
         with pytest.raises(ValueError, match="no learning curves"):

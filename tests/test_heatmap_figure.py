@@ -73,8 +73,8 @@ class TestSuccessHeatmap:
         rates = pd.concat([rates_table(), rates_table(experiment="other", model="lstm")])
         spec = success_heatmap.chart(rates, critical_table(), runs_table()).to_dict()
         assert [panel["title"] for panel in spec["vconcat"]] == [
-            "3-way AND, transformer, main",
-            "3-way AND, lstm, other",
+            "3-way AND, Transformer (main)",
+            "3-way AND, LSTM (other)",
         ]
 
     def test_refuses_nothing(self):

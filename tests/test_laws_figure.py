@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.figures import laws, style
+from pipeline import labels
+from pipeline.figures import laws
 from pipeline.storage import write_frame
 
 KEY = {"experiment": "and3", "function": "and", "model": "transformer", "k": 3}
@@ -117,4 +118,4 @@ def test_the_command_saves_the_experiments_it_is_given(tmp_path):
     svg = (tmp_path / "laws.svg").read_text()
     assert "(and3): undecided" in svg
     assert "(short)" not in svg
-    assert style.LEARNER_NAMES["transformer"] in svg
+    assert labels.LEARNER_NAMES["transformer"] in svg

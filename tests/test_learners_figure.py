@@ -11,6 +11,7 @@ from pipeline.figures import (
     learners,
     style,
 )
+from pipeline.labels import LEARNER_NAMES
 
 
 def learners_chart(*changes: dict) -> dict:
@@ -100,7 +101,7 @@ class TestLearners:
         assert floor.is_monotonic_increasing
 
     def test_every_learner_has_a_colour_a_shape_and_its_usual_name(self):
-        names = {**style.LEARNER_NAMES, "wide_mlp": "wide mlp"}
+        names = {**LEARNER_NAMES, "wide_mlp": "wide mlp"}
         encoding = marks(learners_chart(*({"model": model} for model in names)), "point")[0]["encoding"]
         colours, shapes = look(encoding["stroke"]), look(encoding["shape"])
         assert list(colours) == list(shapes) == list(names.values())

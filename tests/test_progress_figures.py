@@ -50,7 +50,7 @@ def test_rows_columns_and_titles(spec):
     assert first[0]["y"]["scale"]["type"] == "log"
     assert [encoding["x"]["title"] for encoding in first] == [None, None, None, None, "Training step"]
     assert [cell["title"]["text"] for cell in grid(spec)[0]["hconcat"]] == ["T = 10", "T = 20"]
-    assert spec["vconcat"][0]["title"]["text"] == "Progress through the plateau, 3-way parity, transformer"
+    assert spec["vconcat"][0]["title"]["text"] == "Progress through the plateau, 3-way parity, Transformer"
 
 
 def test_the_row_of_a_model_without_attention_is_left_out():
@@ -110,7 +110,7 @@ def test_zero_loss_is_drawn_at_the_floor(spec):
 
 def test_colours_by_role(spec):
     colours = look(units(spec, "line")[0]["encoding"]["color"])
-    assert colours == {"one run, transformer": style.LEARNERS["transformer"], curves.MEDIAN: style.INK}
+    assert colours == {"Transformer, one run": style.LEARNERS["transformer"], curves.MEDIAN: style.INK}
     assert {unit["mark"]["color"] for unit in units(spec, "circle")} == {style.LEARNERS["transformer"]}
 
 

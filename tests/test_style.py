@@ -12,6 +12,7 @@ from pipeline.figures import (
     critical_sample_size,
     style,
 )
+from pipeline.labels import learner_label, task_label
 
 
 def _lab(colour: str) -> np.ndarray:
@@ -57,8 +58,8 @@ class TestStyle:
         assert (colours[:, 0] < 80).all(), "readable on white"
 
     def test_task_label(self):
-        assert style.task_label("and", 3) == "3-way AND"
-        assert style.task_label("random_junta", 2) == "2-way random junta"
+        assert task_label("and", 3) == "3-way AND"
+        assert task_label("random_junta", 2) == "2-way random junta"
 
     @pytest.mark.parametrize(
         ("values", "count", "chosen"),
@@ -84,7 +85,7 @@ class TestStyle:
         tables = [make(model=name) for make in (critical_table, fits_table, rates_table)]
         spec = critical_sample_size.chart(*tables).to_dict()
         assert marks(spec, "point")[0]["encoding"]["stroke"]["legend"]["columns"] == 1
-        assert f">{name}, smallest n reaching the share<" in vl_convert.vegalite_to_svg(spec)
+        assert f">{learner_label(name)}, smallest n reaching the share<" in vl_convert.vegalite_to_svg(spec)
 
     @pytest.mark.parametrize(("length", "columns"), [(10, 4), (30, 3), (45, 2), (200, 1)])
     def test_columns_of_a_legend(self, length, columns):

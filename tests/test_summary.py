@@ -36,7 +36,7 @@ def test_the_summary_says_what_was_found_and_what_to_know():
     lines = summary(critical, fits, verdicts, runs, share=0.5, confidence=0.95).splitlines()
     assert lines[0] == "Critical sample size: the n at which 50% of the runs succeed, with 95% intervals."
     assert lines[2:12] == [
-        "and3: and of k = 3 bits, transformer, 4 runs",
+        "and3: 3-way AND, Transformer, 4 runs",
         "  T = 100    n =   38.2   [35.0, 41.0]   smallest n reaching the share: 40",
         "  T = 300    n =   50.0   [35.0, beyond the grid]   smallest n reaching the share: 60",
         "  T = 1100   above the largest n of the grid",
@@ -92,7 +92,7 @@ def test_the_summary_has_the_transitions_of_runs_on_fresh_samples():
     assert lines[:6] == [
         "Transitions: the step at which a run on fresh samples succeeds, medians with 95% intervals.",
         "",
-        "online: parity of k = 3 bits, transformer, 20 runs",
+        "online: 3-way parity, Transformer, 20 runs",
         "  T = 10     step 750   [600, open]   9 of 10 runs",
         "  T = 20     not reached by half   [4000, open]   3 of 10 runs",
         "  fit: step proportional to T^2.50 [1.75, 3.25]",

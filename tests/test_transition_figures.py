@@ -49,8 +49,8 @@ def test_a_censored_run_is_open_and_stands_where_it_ended(spec):
     assert len(drawn) == runs_table()["success_step"].isna().sum() == 3
     assert drawn["step"].tolist() == [LIMIT] * 3
     encoding = units(spec, "point")[0]["encoding"]
-    assert look(encoding["fill"])["transformer, " + transitions.CENSORED] == "white"
-    assert look(encoding["shape"])["transformer, " + transitions.CENSORED] == "triangle-up"
+    assert look(encoding["fill"])["Transformer, " + transitions.CENSORED] == "white"
+    assert look(encoding["shape"])["Transformer, " + transitions.CENSORED] == "triangle-up"
 
 
 def test_runs_stand_beside_their_length_and_nearer_to_it_than_to_another(spec):
@@ -110,7 +110,7 @@ def test_law_is_drawn_and_written_out(spec):
     assert line["T"].tolist() == [10, 40]
     assert line["step"].tolist() == pytest.approx([fit["constant"] * T ** fit["exponent"] for T in (10, 40)])
     law, note = spec["title"]["subtitle"]
-    assert law.startswith(f"transformer: step = {fit['constant']:.3g} · T^{fit['exponent']:.2f} [")
+    assert law.startswith(f"Transformer: step = {fit['constant']:.3g} · T^{fit['exponent']:.2f} [")
     assert law.endswith("], 3 of 27 censored")
     assert "open" in note
 
@@ -118,7 +118,7 @@ def test_law_is_drawn_and_written_out(spec):
 def test_panels_have_the_same_axes_and_models_share_one():
     runs = pd.concat([runs_table(), runs_table(0.5, model="mlp"), runs_table(0.3, k=2)])
     spec = spec_of(runs)
-    assert [panel["title"]["text"] for panel in spec["concat"]] == ["2-way parity, main", "3-way parity, main"]
+    assert [panel["title"]["text"] for panel in spec["concat"]] == ["2-way parity (main)", "3-way parity (main)"]
     for axis in "xy":
         assert len({tuple(unit["encoding"][axis]["scale"]["domain"]) for unit in units(spec, "point")}) == 1
     own = rows(spec, units(spec["concat"][1], "point")[0])
@@ -126,8 +126,8 @@ def test_panels_have_the_same_axes_and_models_share_one():
     places = own[own["T"] == 10].groupby("model")["place"]
     assert places.max()["mlp"] < 10 < places.min()["transformer"]
     colours = look(units(spec, "point")[0]["encoding"]["stroke"])
-    assert colours["mlp, one run"] == style.LEARNERS["mlp"]
-    assert colours["transformer, one run"] == style.LEARNERS["transformer"]
+    assert colours["MLP, one run"] == style.LEARNERS["mlp"]
+    assert colours["Transformer, one run"] == style.LEARNERS["transformer"]
 
 
 def test_without_any_transition_the_runs_are_still_drawn(tmp_path):
@@ -135,7 +135,7 @@ def test_without_any_transition_the_runs_are_still_drawn(tmp_path):
     chart = transitions.chart(runs, medians(runs, 0.95), transition_fits(runs, 0.95))
     style.save(chart, tmp_path, "plateau")
     spec = chart.to_dict()
-    assert spec["title"]["subtitle"][0] == "transformer: too few transitions for a fit, 27 of 27 censored"
+    assert spec["title"]["subtitle"][0] == "Transformer: too few transitions for a fit, 27 of 27 censored"
     assert len(points_of(spec, transitions.CENSORED)) == 27
 
 

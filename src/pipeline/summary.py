@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
+from pipeline.labels import learner_label, task_label
+
 SERIES = ["experiment", "function", "model", "k"]
 NEARLY_ALL = 0.9  # a success rate below this at the largest n suggests that more samples alone do not help
 
@@ -43,7 +45,7 @@ def summary(
     for key, rows in critical.groupby(SERIES):
         mine, law, judged = (table[(table[SERIES] == list(key)).all(axis=1)] for table in (runs, fits, verdicts))
         experiment, function, model, k = key
-        lines += ["", f"{experiment}: {function} of k = {k} bits, {model}, {len(mine)} runs"]
+        lines += ["", f"{experiment}: {task_label(function, k)}, {learner_label(model)}, {len(mine)} runs"]
         lines += [*_sizes(rows), *_laws(law), *_judgement(judged), *_plateaus(rows, mine), *_counts(mine)]
     if transitions is not None:
         lines += [
@@ -75,7 +77,7 @@ def _end(value: float) -> str:
 def _transitions(transitions: pd.DataFrame, growth: pd.DataFrame) -> Iterator[str]:
     for key, rows in transitions.groupby(SERIES):
         experiment, function, model, k = key
-        yield from ("", f"{experiment}: {function} of k = {k} bits, {model}, {rows['runs'].sum()} runs")
+        yield from ("", f"{experiment}: {task_label(function, k)}, {learner_label(model)}, {rows['runs'].sum()} runs")
         for row in rows.sort_values("T").itertuples():
             median = "not reached by half" if row.censored else f"step {row.median:.0f}"
             interval = ", ".join("open" if pd.isna(end) else f"{end:.0f}" for end in (row.ci_low, row.ci_high))

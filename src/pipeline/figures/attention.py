@@ -14,6 +14,7 @@ from altair import datum
 
 from pipeline.figures import style
 from pipeline.figures.style import SERIES
+from pipeline.labels import learner_label, panel_title, task_label
 from pipeline.statistics.success_rates import jeffreys_interval
 
 LENGTHS_SHOWN = 4
@@ -47,10 +48,10 @@ def chart(attention: pd.DataFrame, critical: pd.DataFrame, confidence: float) ->
     groups, blocks = attention.groupby(SERIES), []
     for series, own in groups:
         experiment, function, model, k = series
-        name = f"Attention on the support, {style.task_label(function, k)}, {model}"
+        name = f"Attention on the support, {task_label(function, k)}, {learner_label(model)}"
         sizes = style.rows_of(critical, SERIES, series).dropna(subset="n_critical")
         note = [_NOTE] if sizes.empty else [_NOTE, _RULE]
-        title = alt.Title(name if len(groups) == 1 else f"{name}, {experiment}", subtitle=note)
+        title = alt.Title(name if len(groups) == 1 else panel_title(name, experiment), subtitle=note)
         blocks.append(_block(own, sizes, confidence, looks).properties(title=title))
     return alt.vconcat(*blocks)
 
@@ -58,7 +59,7 @@ def chart(attention: pd.DataFrame, critical: pd.DataFrame, confidence: float) ->
 def _placed(attention: pd.DataFrame) -> pd.DataFrame:
     """The runs with the columns outcome, series, and the places of the run and of its cell's summary on the axis."""
     outcome = attention["success"].map({True: style.SUCCEEDED, False: style.FAILED})
-    runs = attention.assign(outcome=outcome, series="run of " + attention["model"] + " that " + outcome)
+    runs = attention.assign(outcome=outcome, series=attention["model"].map(learner_label) + ", run that " + outcome)
     slot = (~attention["success"]).astype(int)
     scatter = style.scattered(attention["seed"])
     return runs.assign(
@@ -85,7 +86,7 @@ def _looks(models: pd.Series) -> dict[type, alt.SchemaBase]:
     colour = [colours[model] for model, _ in names]
     fill = [own if solid else "white" for own, solid in zip(colour, filled, strict=True)]
     ranges = {alt.Stroke: colour, alt.Fill: fill, alt.Shape: shape}
-    return style.looks("series", [f"run of {model} that {outcome}" for model, outcome in names], ranges)
+    return style.looks("series", [f"{learner_label(model)}, run that {outcome}" for model, outcome in names], ranges)
 
 
 def _block(

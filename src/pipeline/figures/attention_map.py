@@ -17,6 +17,7 @@ import pandas as pd
 from pipeline.figures import attention_training, style
 from pipeline.figures.attention_training import BACKGROUND, bin_width, binned
 from pipeline.figures.style import SERIES
+from pipeline.labels import learner_label, panel_title, task_label
 
 LENGTHS_SHOWN, SIZES_SHOWN = 2, 3
 STRIP_HEIGHT, HEAD_HEIGHT, MIN_HEIGHT = 70, 9, 40
@@ -50,10 +51,10 @@ def chart(maps: pd.DataFrame, steps: pd.DataFrame) -> alt.VConcatChart:
     groups, blocks = maps[lengths].groupby(_CELL), []
     for cell, own in groups:
         experiment, function, model, k, T = cell
-        name = f"Attention of [CLS], {style.task_label(function, k)}, T = {T}, {model}"
+        name = f"Attention of [CLS], {task_label(function, k)}, T = {T}, {learner_label(model)}"
         ways = style.rows_of(steps, _CELL, cell)
         note = _note(T, len(ways) > 0)
-        title = alt.Title(name if len(groups) == 1 else f"{name}, {experiment}", subtitle=note)
+        title = alt.Title(name if len(groups) == 1 else panel_title(name, experiment), subtitle=note)
         blocks.append(_block(own, ways).properties(title=title))
     whole = alt.vconcat(*blocks).resolve_scale(color="independent")
     return whole.properties(params=[attention_training.slider(steps).param]) if len(steps) else whole

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.figures import style, theory
+from pipeline.labels import task_label
 from pipeline.statistics.success_rates import jeffreys_interval
 from pipeline.theory.names import ORDINARY
 
@@ -47,7 +48,7 @@ def chart(runs: pd.DataFrame) -> alt.HConcatChart:
     points = _points(runs.assign(noise=noise))
     panels = [_panel(own, order, f"n = {n}, {runs['seed'].nunique()} runs each") for n, own in points.groupby("n")]
     one = runs.iloc[0]
-    title = f"{_TITLE}: {style.task_label(one['function'], one['k'])}, T = {one['T']}"
+    title = f"{_TITLE}: {task_label(one['function'], one['k'])}, T = {one['T']}"
     return alt.hconcat(*panels, title=alt.Title(title, subtitle=_NOTE))
 
 

@@ -14,8 +14,9 @@ import altair as alt
 import pandas as pd
 
 from pipeline.figures import sizes, style
+from pipeline.labels import learner_label, panel_title, task_label
 
-PAPER = "paper, digitised (drawn beside)"
+PAPER = "the paper's Transformer, digitised (drawn beside)"
 PAPER_FUNCTION, PAPER_K = "and", 3
 PAPER_SHIFT = 8  # pixels, so that the paper's points do not hide ours at the same T
 MARKS = sizes.MARKS | {PAPER: ("diamond", 80, True)}  # shape, size and whether filled
@@ -44,19 +45,19 @@ def chart(
         ValueError: ``critical`` is empty, or a censored row has no rates.
     """
     points = sizes.points(critical, rates)
-    points["series"] = points["model"] + ", " + points["mark"]
+    points["series"] = points["model"].map(learner_label) + ", " + points["mark"]
     if paper is not None:
         points = pd.concat([points, _paper_points(critical, paper)], ignore_index=True)
     laws = fits[fits["law"] == "log"]
     laws = laws.assign(equation=[_equation(law) for law in laws.itertuples()])
     lines = sizes.log_laws(critical, laws)
-    lines["series"] = lines["model"] + ", " + sizes.FITTED
+    lines["series"] = lines["model"].map(learner_label) + ", " + sizes.FITTED
     looks = _looks(points)
     groups, panels = points.groupby(_PANEL), []
     for panel, own in groups:
         experiment, function, k = panel
-        task = style.task_label(function, k)
-        title = f"{_TITLE}, {task}" if len(groups) == 1 else f"{task}, {experiment}"
+        task = task_label(function, k)
+        title = f"{_TITLE}, {task}" if len(groups) == 1 else panel_title(task, experiment)
         equations = list(style.rows_of(laws, _PANEL, panel)["equation"])
         layers = _panel(own, style.rows_of(lines, _PANEL, panel), looks, f"{_VIEW}{len(panels)}")
         panels.append(layers.properties(title=alt.Title(title, subtitle=equations)))
@@ -80,11 +81,11 @@ def _paper_points(critical: pd.DataFrame, paper: pd.DataFrame) -> pd.DataFrame:
 
 
 def _equation(law: tuple) -> str:
-    """A law in words, such as ``transformer fit: n = 22.0 ln T − 60.1, R² = 0.97``."""
+    """A law in words, such as ``Transformer fit: n = 22.0 ln T − 60.1, R² = 0.97``."""
     if pd.isna(law.a):
-        return f"{law.model}: too few points for a fit"
+        return f"{learner_label(law.model)}: too few points for a fit"
     sign = "−" if law.b < 0 else "+"
-    return f"{law.model} fit: n = {law.a:.1f} ln T {sign} {abs(law.b):.1f}, R² = {law.r_squared:.2f}"
+    return f"{learner_label(law.model)} fit: n = {law.a:.1f} ln T {sign} {abs(law.b):.1f}, R² = {law.r_squared:.2f}"
 
 
 def _looks(points: pd.DataFrame) -> sizes.Looks:

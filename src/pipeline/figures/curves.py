@@ -4,6 +4,7 @@ import altair as alt
 import pandas as pd
 
 from pipeline.figures import style
+from pipeline.labels import learner_label
 
 MEDIAN = "median of all runs"
 LOSS_FLOOR = 1e-6  # a loss of 0 has no place on a log axis
@@ -43,4 +44,4 @@ def line_looks(models: pd.Series) -> dict[type, alt.SchemaBase]:
 
 def _run_label(models: pd.Series) -> pd.Series:
     """What the legend calls a run of each model."""
-    return "one run, " + models
+    return models.map(learner_label) + ", one run"

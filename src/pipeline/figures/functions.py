@@ -13,6 +13,7 @@ import altair as alt
 import pandas as pd
 
 from pipeline.figures import panels, sizes, style
+from pipeline.labels import learner_label, task_label
 
 _PANEL = ["function", "k"]
 
@@ -33,7 +34,7 @@ def chart(critical: pd.DataFrame, fits: pd.DataFrame, rates: pd.DataFrame) -> al
         ValueError: ``critical`` is empty, or a censored row has no rates.
     """
     points, laws = panels.by_learner(sizes.points(critical, rates)), sizes.log_laws(critical, fits, count=50)
-    laws["series"] = laws["model"].map(style.learner_label)
+    laws["series"] = laws["model"].map(learner_label)
     looks, x = panels.looks(points), sizes.log_T(points["T"], room=1.3)
     groups, drawn = points.groupby(_PANEL), []
     for panel, own in groups:
@@ -41,7 +42,7 @@ def chart(critical: pd.DataFrame, fits: pd.DataFrame, rates: pd.DataFrame) -> al
         lines = alt.Chart(style.rows_of(laws, _PANEL, panel)).mark_line(strokeWidth=1.2)
         law = lines.encode(x, y, looks[alt.Stroke], detail="experiment:N")
         marks = panels.series_layers(own, x, y, looks, panels.width(len(groups)), joined=False)
-        drawn.append(alt.layer(law, *marks, title=panels.heading(style.task_label(*panel))))
+        drawn.append(alt.layer(law, *marks, title=panels.heading(task_label(*panel))))
     return panels.wrap(drawn, points, "Critical sample size against context length")
 
 

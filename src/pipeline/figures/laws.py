@@ -13,6 +13,7 @@ import altair as alt
 import pandas as pd
 
 from pipeline.figures import sizes, style
+from pipeline.labels import learner_label, task_label
 
 LAWS = {  # name in words, formula, colour, dashes
     "constant": ("constant", "n = b", "#777777", [2, 3]),
@@ -63,7 +64,7 @@ def _row(
     verdict: pd.Series, fits: pd.DataFrame, points: pd.DataFrame, curves: pd.DataFrame, critical: pd.DataFrame
 ) -> alt.HConcatChart:
     """One family."""
-    name = f"{style.task_label(verdict['function'], verdict['k'])}, {style.learner_label(verdict['model'])}"
+    name = f"{task_label(verdict['function'], verdict['k'])}, {learner_label(verdict['model'])}"
     judged = f"{name} ({verdict['experiment']}): {verdict['verdict'].replace('_', ' ')}"
     title = alt.Title(judged, subtitle=textwrap.wrap(verdict["reason"], 120), fontSize=16)
     parts = [_data(verdict, points, curves, critical)]
@@ -125,7 +126,9 @@ def _laws(verdict: pd.Series, curves: pd.DataFrame, x: alt.X, y: alt.Y) -> list[
         *bands,
         line.encode(x, y, *looks.values()),
         end.mark_rule(strokeDash=[2, 2], color=style.INK).encode(x),
-        end.mark_text(align="left", dx=5, fontSize=12, color=style.INK).encode(x, alt.Text("text:N"), y=alt.value(8)),
+        end.mark_text(align="left", dx=5, fontSize=12, color=style.INK).encode(
+            x, alt.Text("text:N"), y=alt.value(HEIGHT - 8)
+        ),
     ]
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.figures import sizes, style
+from pipeline.labels import learner_label, task_label
 from pipeline.statistics.information import information_floor
 
 FLOOR = "information floor"
@@ -66,7 +67,7 @@ def chart(critical: pd.DataFrame, rates: pd.DataFrame) -> alt.LayerChart | alt.C
     pick = style.choice("learner", "Learner ", looks[alt.Stroke]["scale"]["domain"])
     panels = []
     for (function, k), own in points.groupby(_PANEL, sort=False):
-        title = alt.Title(style.task_label(function, k), fontSize=15)
+        title = alt.Title(task_label(function, k), fontSize=15)
         panels.append(_panel(own, k, looks, y).properties(title=title, **_SMALL))
     if len(panels) == 1:
         title = alt.Title(f"{_TITLE}, {title.text}", subtitle=_NOTE)
@@ -80,7 +81,7 @@ def _check_distinct(critical: pd.DataFrame) -> None:
         first = repeated.iloc[0]
         same = repeated[(repeated[[*_PANEL, "model"]] == first[[*_PANEL, "model"]]).all(axis=1)]
         names = ", ".join(sorted(same["experiment"].unique()))
-        task = style.task_label(first["function"], first["k"])
+        task = task_label(first["function"], first["k"])
         raise ValueError(f"{first['model']} learns {task} at T = {first['T']} in {names}; show one of them")
 
 
@@ -95,7 +96,7 @@ def _points(critical: pd.DataFrame, rates: pd.DataFrame) -> pd.DataFrame:
     table = table.sort_values([*_PANEL, "model"], key=lambda column: column.replace(order), ignore_index=True)
     known = table["censored_side"] == ""
     return table.assign(
-        learner=table["model"].map(style.learner_label),
+        learner=table["model"].map(learner_label),
         n=table["n_critical"].where(known, table["edge"]),
         low=table["ci_low"].where(known),
         high=table["ci_high"].where(known),
@@ -109,7 +110,7 @@ def _looks(models: Sequence[str]) -> dict[type, alt.SchemaBase]:
     others = [model for model in colours if model not in style.LEARNERS]
     shapes = SHAPES | dict(zip(others, cycle(SPARE_SHAPES), strict=False))
     colour, shape = ([look[model] for model in known + others] for look in (colours, shapes))
-    names = [style.learner_label(model) for model in known + others]
+    names = [learner_label(model) for model in known + others]
     return style.looks("learner", names, {alt.Stroke: colour, alt.Fill: colour, alt.Shape: shape})
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 from pipeline.figures import style
 from pipeline.figures.curves import LOSS_FLOOR, line_looks, runs_and_median
 from pipeline.figures.style import SERIES
+from pipeline.labels import learner_label, panel_title, task_label
 
 RUNS_SHOWN = 20
 SIZES_SHOWN = 4
@@ -43,8 +44,8 @@ def chart(curves: pd.DataFrame) -> alt.VConcatChart:
     groups, blocks = curves.groupby(_CELL), []
     for cell, own in groups:
         experiment, function, model, k, T = cell
-        name = f"Learning curves, {style.task_label(function, k)}, T = {T}, {model}"
-        title = name if len(groups) == 1 else f"{name}, {experiment}"
+        name = f"Learning curves, {task_label(function, k)}, T = {T}, {learner_label(model)}"
+        title = name if len(groups) == 1 else panel_title(name, experiment)
         shown = style.evenly(own["n"], SIZES_SHOWN)
         if len(shown) < (count := own["n"].nunique()):
             title = alt.Title(title, subtitle=f"{len(shown)} of {count} sample sizes")

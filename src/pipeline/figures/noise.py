@@ -14,6 +14,7 @@ import altair as alt
 import pandas as pd
 
 from pipeline.figures import panels, sizes, style
+from pipeline.labels import learner_label, task_label
 
 KINDS = {"label_noise": "Label noise", "feature_noise": "Feature noise"}
 
@@ -41,7 +42,7 @@ def chart(critical: pd.DataFrame, rates: pd.DataFrame, noise: Mapping[str, Mappi
     scale = alt.Scale(domain=[-room, percent[-1] + room], nice=False)
     groups, drawn = points.groupby(_PANEL), []
     width = panels.width(len(groups) * len(KINDS), len(KINDS))
-    tasks = [f"{style.task_label(function, k)}, {style.learner_label(model)}" for (function, k, model), _ in groups]
+    tasks = [f"{task_label(function, k)}, {learner_label(model)}" for (function, k, model), _ in groups]
     for task, (_, own) in zip(tasks, groups, strict=True):
         for kind, name in KINDS.items():
             # as an expression: the axis would round a format to its ticks' precision, 10 to 1e+1

@@ -8,6 +8,7 @@ import pandas as pd
 
 from pipeline.figures import style
 from pipeline.figures.sizes import ABOVE_GRID, BELOW_GRID, FITTED, MARKS, SMALLEST, Looks, layers
+from pipeline.labels import learner_label
 
 COLUMNS = 4  # panels of a row
 MIN_WIDTH, HEIGHT = 220, 300
@@ -22,7 +23,7 @@ _RATES = "Under an open triangle: share of the runs that succeed at the largest 
 def by_learner(points: pd.DataFrame) -> pd.DataFrame:
     """The points of :func:`pipeline.figures.sizes.points` with the look of a series for each learner."""
     colours = style.learner_colours(points["model"].unique())
-    return _series(points, points["model"].map(style.learner_label), points["model"].map(colours))
+    return _series(points, points["model"].map(learner_label), points["model"].map(colours))
 
 
 def by_length(points: pd.DataFrame, x: str, panel: list[str]) -> tuple[pd.DataFrame, list[str]]:

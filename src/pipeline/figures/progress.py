@@ -15,6 +15,7 @@ import pandas as pd
 from pipeline.figures import style
 from pipeline.figures.curves import LOSS_FLOOR, MEDIAN, line_looks, runs_and_median
 from pipeline.figures.style import SERIES
+from pipeline.labels import learner_label, panel_title, task_label
 
 LENGTHS_SHOWN = 4
 RUNS_SHOWN = 10
@@ -77,8 +78,8 @@ def chart(progress: pd.DataFrame) -> alt.VConcatChart:
         experiment, function, model, k = series
         if own["n"].nunique() > 1:
             raise ValueError(f"{experiment}: the progress of runs with several n cannot share a block")
-        name = f"Progress through the plateau, {style.task_label(function, k)}, {model}"
-        title = name if len(groups) == 1 else f"{name}, {experiment}"
+        name = f"Progress through the plateau, {task_label(function, k)}, {learner_label(model)}"
+        title = name if len(groups) == 1 else panel_title(name, experiment)
         blocks.append(_block(own, looks).properties(title=alt.Title(title, subtitle=_NOTE)))
     return alt.vconcat(*blocks, params=[steps.param, run.param])  # add_params would copy all, which takes seconds
 

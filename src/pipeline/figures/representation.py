@@ -14,6 +14,7 @@ import pandas as pd
 
 from pipeline.figures import style, theory
 from pipeline.figures.panels import colours_in_sequence
+from pipeline.labels import function_label
 
 SYMMETRIC, GENERAL, TRAINED = "constructed, symmetric functions", "constructed, random juntas", "trained, largest head"
 FUNCTIONS = {  # Okabe-Ito; AND and OR have the same readout, so their marks lie on each other
@@ -92,8 +93,8 @@ def _against_k(kinds: pd.DataFrame, swept: pd.Series) -> alt.LayerChart:
 def _readout(exact: pd.DataFrame) -> alt.LayerChart:
     points = exact[exact["sweep"] == "sparsity"]
     names = sorted(points["function"].unique())
-    points = points.assign(series=points["function"].map(style.function_label))
-    present = {style.function_label(name): FUNCTIONS.get(name, ("#882255", "square")) for name in names}
+    points = points.assign(series=points["function"].map(function_label))
+    present = {function_label(name): FUNCTIONS.get(name, ("#882255", "square")) for name in names}
     x = alt.X("k:Q", title="Sparsity k", axis=alt.Axis(values=sorted(points["k"].unique()), format="d"))
     norms = points["readout_frobenius"]
     y = theory.log_axis("readout_frobenius", "Norm of the readout (log scale)", theory.ticks(norms), channel=alt.Y)

@@ -12,6 +12,7 @@ import altair as alt
 import pandas as pd
 
 from pipeline.figures import panels, sizes, style
+from pipeline.labels import learner_label, task_label
 
 _PANEL = ["function", "model"]
 
@@ -36,7 +37,7 @@ def chart(critical: pd.DataFrame, rates: pd.DataFrame) -> alt.ConcatChart:
     groups, drawn = points.groupby(_PANEL), []
     for (function, model), own in groups:
         y = sizes.log_n(points, titled=len(drawn) % panels.COLUMNS == 0)
-        title = f"{style.task_label(function, 'k')}, {style.learner_label(model)}"
+        title = f"{task_label(function, 'k')}, {learner_label(model)}"
         layers = panels.series_layers(own, x, y, looks, panels.width(len(groups)))
         drawn.append(alt.layer(*layers, title=panels.heading(title)))
     return panels.wrap(drawn, points, "Critical sample size against sparsity", notes=note)

@@ -29,14 +29,6 @@ LEARNERS = {  # the rest of Okabe-Ito's palette
     "decision_tree": "#56B4E9",
     "consistent": "#000000",
 }
-LEARNER_NAMES = {
-    "transformer": "Transformer",
-    "mlp": "MLP",
-    "lstm": "LSTM",
-    "logistic_regression": "L1 logistic regression",
-    "decision_tree": "Decision tree",
-    "consistent": "Consistent learner",
-}
 # For other models: those of Paul Tol's muted palette that differ from the above, a brown, a grey and a yellow, then the
 # colours that are, one after the other, farthest in CIELAB from white and all before.
 SPARE_COLOURS = (
@@ -53,7 +45,6 @@ FADED = 0.15  # opacity of what a reader has not chosen
 GOLDEN_RATIO = (5**0.5 - 1) / 2
 SERIES = ["experiment", "function", "model", "k"]
 
-_OPERATORS = {"and", "or", "xor"}
 _config_models: list[str] = []
 
 
@@ -99,21 +90,6 @@ def learner_colours(models: Iterable[str]) -> dict[str, str]:
     others = sorted({*_config_models, *models} - LEARNERS.keys())
     colours = LEARNERS | dict(zip(others, cycle(SPARE_COLOURS), strict=False))
     return {model: colours[model] for model in sorted(models)}
-
-
-def learner_label(model: str) -> str:
-    """The usual name of a learner, such as ``L1 logistic regression``; a model of another name in its own words."""
-    return LEARNER_NAMES.get(model, model.replace("_", " "))
-
-
-def function_label(function: str) -> str:
-    """The usual name of a Boolean function, such as ``AND`` or ``parity``."""
-    return function.upper() if function in _OPERATORS else function.replace("_", " ")
-
-
-def task_label(function: str, k: int | str) -> str:
-    """The usual name of a sparse function, such as ``3-way AND`` or ``3-way parity``."""
-    return f"{k}-way {function_label(function)}"
 
 
 def looks(field: str, values: list[str], ranges: dict[type, list]) -> dict[type, alt.SchemaBase]:

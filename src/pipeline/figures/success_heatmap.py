@@ -16,6 +16,7 @@ import pandas as pd
 from pipeline.figures import style
 from pipeline.figures.sizes import along, ladder
 from pipeline.figures.style import SERIES
+from pipeline.labels import learner_label, panel_title, task_label
 
 COLUMN_WIDTH, MIN_WIDTH, HEIGHT = 44, 360, 440
 ALONE = 0.2  # the height of a size without neighbours, in ln n
@@ -48,9 +49,9 @@ def chart(rates: pd.DataFrame, critical: pd.DataFrame, runs: pd.DataFrame) -> al
     groups, panels = rates.groupby(SERIES), []
     for series, own in groups:
         experiment, function, model, k = series
-        name = f"{style.task_label(function, k)}, {model}"
+        name = f"{task_label(function, k)}, {learner_label(model)}"
         alone = len(groups) == 1
-        title = alt.Title(f"{_TITLE}, {name}", subtitle=_NOTE) if alone else f"{name}, {experiment}"
+        title = alt.Title(f"{_TITLE}, {name}", subtitle=_NOTE) if alone else panel_title(name, experiment)
         layers = _panel(own, style.rows_of(critical, SERIES, series).dropna(subset="n_critical"))
         panels.append(layers.properties(title=title))
     whole = panels[0] if len(panels) == 1 else alt.vconcat(*panels, title=alt.Title(_TITLE, subtitle=_NOTE))

@@ -16,6 +16,7 @@ import pandas as pd
 
 from pipeline.figures import sizes, style
 from pipeline.figures.style import SERIES
+from pipeline.labels import learner_label, panel_title, task_label
 
 RUN, CENSORED = "one run", "one run, censored at its end"
 MEDIAN, LAW = "median with interval", "fitted power law"
@@ -58,8 +59,8 @@ def chart(runs: pd.DataFrame, transitions: pd.DataFrame, fits: pd.DataFrame) -> 
     groups, panels = points.groupby(_PANEL), []
     for panel, own in groups:
         experiment, function, k = panel
-        task = style.task_label(function, k)
-        title = f"{_TITLE}, {task}" if len(groups) == 1 else f"{task}, {experiment}"
+        task = task_label(function, k)
+        title = f"{_TITLE}, {task}" if len(groups) == 1 else panel_title(task, experiment)
         laws = [_words(fit) for fit in style.rows_of(fits, _PANEL, panel).itertuples()]
         layers = _panel(own, style.rows_of(lines, _PANEL, panel), looks, axes)
         note = [_NOTE] if len(groups) == 1 else []
@@ -80,7 +81,7 @@ def _points(runs: pd.DataFrame, transitions: pd.DataFrame) -> pd.DataFrame:
     median = transitions.rename(columns={"ci_low": "low", "ci_high": "high"})
     median = median.assign(mark=MEDIAN, step=median["median"])
     points = pd.concat([single, median.dropna(subset=["median", "low"], how="all")], ignore_index=True)
-    points["series"] = points["model"] + ", " + points["mark"]
+    points["series"] = points["model"].map(learner_label) + ", " + points["mark"]
     models = sorted(points["model"].unique())
     scatter = style.scattered(points["seed"]).fillna(0)
     points["place"] = style.beside(points["T"], points["model"].map(models.index), len(models), scatter)
@@ -92,26 +93,27 @@ def _lines(runs: pd.DataFrame, fits: pd.DataFrame) -> pd.DataFrame:
     spans = runs.groupby(SERIES)["T"].agg(["min", "max"]).stack().rename("T").reset_index(SERIES)
     ends = fits.dropna(subset="exponent").merge(spans, on=SERIES)
     step = ends["constant"] * ends["T"] ** ends["exponent"]
-    return ends.assign(place=ends["T"], step=step, series=ends["model"] + ", " + LAW)
+    return ends.assign(place=ends["T"], step=step, series=ends["model"].map(learner_label) + ", " + LAW)
 
 
 def _words(fit: tuple) -> str:
-    """A law in words, such as ``transformer: step = 5.47 · T^1.90 [1.75, 2.06], 3 of 60 censored``."""
+    """A law in words, such as ``Transformer: step = 5.47 · T^1.90 [1.75, 2.06], 3 of 60 censored``."""
     law = f"step = {fit.constant:.3g} · T^{fit.exponent:.2f} [{fit.exponent_low:.2f}, {fit.exponent_high:.2f}]"
     law = "too few transitions for a fit" if pd.isna(fit.exponent) else law
-    return f"{fit.model}: {law}, {fit.censored_runs} of {fit.runs} censored"
+    return f"{learner_label(fit.model)}: {law}, {fit.censored_runs} of {fit.runs} censored"
 
 
 def _looks(points: pd.DataFrame, lines: pd.DataFrame) -> dict[type, alt.SchemaBase]:
     """The look of the series that occur, the same in all panels."""
     present = set(points["series"]) | set(lines["series"])
     colours = style.learner_colours(points["model"])
-    names = [(model, mark) for model in colours for mark in MARKS if f"{model}, {mark}" in present]
-    colour = [colours[model] for model, _ in names]
-    shape, size, opacity, filled = map(list, zip(*(MARKS[mark] for _, mark in names), strict=True))
+    pairs = [(model, mark, f"{learner_label(model)}, {mark}") for model in colours for mark in MARKS]
+    models, marks, names = zip(*(pair for pair in pairs if pair[-1] in present), strict=True)
+    colour = [colours[model] for model in models]
+    shape, size, opacity, filled = map(list, zip(*(MARKS[mark] for mark in marks), strict=True))
     fill = [own if solid else "white" for own, solid in zip(colour, filled, strict=True)]
     ranges = {alt.Stroke: colour, alt.Fill: fill, alt.Shape: shape, alt.Size: size, alt.Opacity: opacity}
-    return style.looks("series", [", ".join(name) for name in names], ranges)
+    return style.looks("series", list(names), ranges)
 
 
 def _axes(points: pd.DataFrame, lines: pd.DataFrame, top: float) -> tuple[alt.X, alt.Y]:

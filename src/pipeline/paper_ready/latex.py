@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from pipeline.figures.style import learner_label, task_label
+from pipeline.labels import learner_label, task_label
 
 HEAD = r"""\begin{tabular}{llrrr}
 \toprule

@@ -1,0 +1,32 @@
+"""What learners and functions are called where people read of them: in figures, tables and the summary."""
+
+LEARNER_NAMES = {
+    "transformer": "Transformer",
+    "mlp": "MLP",
+    "lstm": "LSTM",
+    "logistic_regression": "L1 logistic regression",
+    "decision_tree": "Decision tree",
+    "consistent": "Consistent learner",
+}
+
+_OPERATORS = {"and", "or", "xor"}
+
+
+def learner_label(model: str) -> str:
+    """The usual name of a learner, such as ``L1 logistic regression``; a model of another name in its own words."""
+    return LEARNER_NAMES.get(model, model.replace("_", " "))
+
+
+def function_label(function: str) -> str:
+    """The usual name of a Boolean function, such as ``AND`` or ``parity``."""
+    return function.upper() if function in _OPERATORS else function.replace("_", " ")
+
+
+def task_label(function: str, k: int | str) -> str:
+    """The usual name of a sparse function, such as ``3-way AND`` or ``3-way parity``."""
+    return f"{k}-way {function_label(function)}"
+
+
+def panel_title(name: str, experiment: str) -> str:
+    """The title of one of several panels, such as ``3-way AND, Transformer (and3)``."""
+    return f"{name} ({experiment})"
