@@ -201,7 +201,7 @@ WRONG_ELSEWHERE = [
         "experiments.curves.grid",
         {"k": [2, 5], "T": [8, 10_000], "n": [10]},
         "experiments.curves.grid.T[1]: k = 5, T = 10000: too large a search, 1.7e+11 3-subsets where 5e+09 are "
-        "allowed; use a smaller T or k, or a data protocol with reject_ambiguous: false",
+        "allowed for n < 10030; use a smaller T or k, or a data protocol with reject_ambiguous: false",
     ),
     ("experiments.and3.grid.k", [3, 9], "experiments.and3.grid.T[0]: 8 is smaller than k = 9; use T >= 9"),
     (

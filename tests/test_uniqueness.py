@@ -245,20 +245,41 @@ def test_inputs_and_labels_of_different_lengths_are_refused():
         ("junta", 3, 1818, "1.0e+09 supports where 1e+09 are allowed"),
         ("majority", 3, 10_627, "2.0e+11 supports where 2e+11 are allowed"),
         ("parity", 3, 100_000, "5.0e+09 2-subsets where 5e+09 are allowed"),
-        ("parity", 4, 4472, "1.0e+07 2-subsets where 1e+07 are allowed"),
-        ("parity", 5, 3108, "5.0e+09 3-subsets where 5e+09 are allowed"),
-        ("parity", 6, 392, "1.0e+07 3-subsets where 1e+07 are allowed"),
+        ("parity", 4, 4472, "1.0e+07 2-subsets where 1e+07 are allowed for n < 4503"),
+        ("parity", 5, 3108, "5.0e+09 3-subsets where 5e+09 are allowed for n < 3139"),
+        ("parity", 6, 392, "1.0e+07 3-subsets where 1e+07 are allowed for n < 423"),
     ],
 )
 def test_what_a_search_may_take(function, k, largest, problem):
-    assert too_large(function, k, largest) is None
-    assert too_large(function, k, largest + 1) == f"k = {k}, T = {largest + 1}: too large a search, {problem}"
+    assert too_large(function, k, largest, n=largest) is None
+    assert (
+        too_large(function, k, largest + 1, n=largest + 1)
+        == f"k = {k}, T = {largest + 1}: too large a search, {problem}"
+    )
 
 
 def test_and_and_or_may_take_anything():
-    assert too_large("and", 16, 10**6) is too_large("or", 16, 10**6) is None
+    assert too_large("and", 16, 10**6, n=20) is too_large("or", 16, 10**6, n=20) is None
+
+
+def test_a_parity_with_spare_samples_is_solved_whatever_k():
+    """A sample of T + 30 determines the support, as all but 2^-30 of them do."""
+    k, T, n = 16, 90, 120
+    assert too_large("parity", k, T, n - 1) == (
+        "k = 16, T = 90: too large a search, 7.8e+10 8-subsets where 5e+09 are allowed for n < 120"
+    )
+    assert too_large("parity", k, T, n) is None
+    assert too_large("majority", k, T, n).endswith("2e+11 are allowed")
+    assert too_large("parity", 5, 10_001, 20_000).endswith("5e+09 are allowed")
+    assert search_size("parity", k, T, n) == T * n
+    table = np.array([bits.bit_count() % 2 == 1 for bits in range(2**k)])
+    rng = np.random.default_rng(5)
+    for _ in range(40):
+        inputs, support = rng.random((n, T)) < 0.5, np.sort(rng.choice(T, k, replace=False))
+        found = consistent_supports(table, inputs, inputs[:, support].sum(axis=1) % 2 == 1, linear=True)
+        np.testing.assert_array_equal(found, support[None])
 
 
 def test_a_search_for_a_parity_passes_heads_and_any_other_supports():
-    assert [search_size(name, 3, 10) for name in ("junta", "majority", "parity")] == [120, 120, 45]
-    assert [search_size("parity", k, 10) for k in (1, 2, 4, 5)] == [10, 10, 45, 120]
+    assert [search_size(name, 3, 10, n=39) for name in ("junta", "majority", "parity")] == [120, 120, 45]
+    assert [search_size("parity", k, 10, n=39) for k in (1, 2, 4, 5)] == [10, 10, 45, 120]

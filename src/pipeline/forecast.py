@@ -89,17 +89,17 @@ def fitting_seconds(model: Section, function: str, k: int, T: int, n: int) -> fl
         return len(model.inverse_penalties) * model.folds / 25 * (0.035 + 2.5e-6 * min(T, n) * n + 5e-8 * T * n)
     if isinstance(model, DecisionTree):
         return len(model.prunings) * model.folds / 25 * (0.034 + 4.6e-5 * n + 5.5e-7 * T * n)
-    return _search_seconds(SOLVING, function, k, T)
+    return _search_seconds(SOLVING, function, k, T, n)
 
 
 def drawing_seconds(data: Data, function: str, k: int, T: int, n: int) -> float:
     """The training set of a run."""
-    search = _search_seconds(REJECTING, function, k, T) if data.reject_ambiguous else 0
+    search = _search_seconds(REJECTING, function, k, T, n) if data.reject_ambiguous else 0
     return search + 5e-9 * T * n
 
 
-def _search_seconds(speeds: Mapping[str, float], function: str, k: int, T: int) -> float:
-    return search_size(function, k, T) / speeds[function] if function in speeds else 0
+def _search_seconds(speeds: Mapping[str, float], function: str, k: int, T: int, n: int) -> float:
+    return search_size(function, k, T, n) / speeds[function] if function in speeds else 0
 
 
 def job_seconds(config: Config, rule: str, wildcards: Mapping[str, str]) -> float:

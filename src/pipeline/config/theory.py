@@ -132,8 +132,8 @@ def _run_problems(
     if protocol.samples == "fresh":
         yield ("training",), f"{part.training!r} draws fresh samples; use a protocol with samples: fixed"
     largest = part.T if isinstance(part.T, int) else max(part.T)
-    if data[part.data].reject_ambiguous and (problem := too_large(part.function, part.k, largest)):
-        yield ("T",), f"{problem}; {REJECTION_MEND}"
     smallest = min((part.n,) if isinstance(part.n, int) else part.n)
+    if data[part.data].reject_ambiguous and (problem := too_large(part.function, part.k, largest, smallest)):
+        yield ("T",), f"{problem}; {REJECTION_MEND}"
     if smallest < (protocol.batch_size or 0):
         yield ("n",), f"{smallest} is smaller than batch_size = {protocol.batch_size}; use n >= {protocol.batch_size}"
