@@ -26,6 +26,8 @@ from pipeline.figures import style
 from pipeline.figures import theory as theory_figures
 from pipeline.jobs.stacks import begin
 from pipeline.sampling import draw_holdout, draw_training_set
+from pipeline.theory import stacks as theory_stacks
+from pipeline.theory import trained
 from pipeline.theory.basin import basin, perturbed
 from pipeline.theory.trained import trained_heads
 
@@ -92,6 +94,15 @@ def test_an_interrupted_job_ends_with_the_table_of_an_undisturbed_one(table, sha
         job("interrupted", stop)
     assert job("interrupted").map(repr).equals(undisturbed.map(repr))
     assert saves == stacks[stop:], "it goes on with the next evaluation"
+
+
+def test_runs_of_which_memory_allows_two_at_a_time_are_those_trained_together(heads, runs, saved, monkeypatch):
+    sizes = []
+    monkeypatch.setattr(theory_stacks, "runs_per_stack", lambda model, n, device: 2)
+    monkeypatch.setattr(trained, "begin", lambda *given: sizes.append(len(given[3])) or begin(*given))
+    assert trained_heads(SPEC, [cell(5)], saved).equals(heads[heads["seed"] < 5])
+    assert sizes == [2, 2, 1]
+    assert basin(SPEC, [0.0, 1.0], [cell(4)], saved).equals(runs)
 
 
 class TestTrainedHeads:

@@ -28,7 +28,7 @@ from pipeline.results import RunResult
 from pipeline.theory.cells import Cell
 from pipeline.theory.construction import Construction, TooNarrow, construct, position_vectors
 from pipeline.theory.names import CONSTRUCTED, ORDINARY
-from pipeline.theory.stacks import Stack, train_stacks
+from pipeline.theory.stacks import Stack, in_stacks, train_stacks
 
 DRAWS = 20  # of position vectors
 
@@ -47,7 +47,8 @@ def basin(spec: Mapping[str, Any], noise: Sequence[float], cells: Sequence[Cell]
         cells: addresses, training sets and holdout inputs.
         saved: where the state is saved.
     """
-    stacks = [partial(_stack, spec, cell, sigma) for cell in cells for sigma in (None, *noise)]
+    parts = [(part, sigma) for cell in cells for sigma in (None, *noise) for part in in_stacks(cell, spec["model"])]
+    stacks = [partial(_stack, spec, *part) for part in parts]
     return pd.DataFrame(train_stacks(stacks, saved)).astype({"success_step": "Int32"})
 
 

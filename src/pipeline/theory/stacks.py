@@ -1,10 +1,15 @@
 """Training for the theory: one stack of runs after another, with checkpoints."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import torch
+
 from pipeline.checkpoints import Checkpoint
+from pipeline.engine.models import build_model
+from pipeline.engine.stacking import runs_per_stack
 from pipeline.engine.training import Training
+from pipeline.theory.cells import Cell
 
 
 class Stack(NamedTuple):
@@ -17,6 +22,14 @@ class Stack(NamedTuple):
 
     training: Training
     rows: Callable[[], list[dict[str, Any]]]
+
+
+def in_stacks(cell: Cell, model: Mapping[str, Any]) -> Iterator[Cell]:
+    """The runs of a cell, as many at a time as memory allows to train together; the model is an entry of the config."""
+    address, sets, holdout = cell
+    size = runs_per_stack(build_model(model, address.T), address.n, torch.device("cpu"))
+    for start in range(0, len(sets), size):
+        yield address, sets[start : start + size], holdout
 
 
 def train_stacks(begin: Sequence[Callable[[], Stack]], saved: Checkpoint) -> list[dict[str, Any]]:

@@ -24,7 +24,7 @@ from pipeline.reference import one_run
 from pipeline.theory.cells import Cell
 from pipeline.theory.norms import head_norms, readout_norms
 from pipeline.theory.readout import logits_of, slopes
-from pipeline.theory.stacks import Stack, train_stacks
+from pipeline.theory.stacks import Stack, in_stacks, train_stacks
 
 NEVER = Success(accuracy=2.0, when="any")  # no run reaches it, so all stay in the stack to the last step
 
@@ -42,7 +42,8 @@ def trained_heads(spec: Mapping[str, Any], cells: Sequence[Cell], saved: Checkpo
         cells: what is trained.
         saved: where the state is saved.
     """
-    return pd.DataFrame(train_stacks([partial(_stack, spec, cell) for cell in cells], saved))
+    stacks = [partial(_stack, spec, part) for cell in cells for part in in_stacks(cell, spec["model"])]
+    return pd.DataFrame(train_stacks(stacks, saved))
 
 
 def _stack(spec: Mapping[str, Any], cell: Cell) -> Stack:
