@@ -68,6 +68,7 @@ def reanalyse(published: Path, folder: Path) -> int:
 
 
 SAME, ROUNDED, DIFFERENT = "the same", "the same up to rounding", "DIFFERENT"
+ABSENT = "none"  # the verdict on a claim that a ledger does not have
 
 
 def compared(published: Path, made: Path) -> str:
@@ -88,7 +89,7 @@ def _verdicts(published: Path, made: Path) -> dict[str, str]:
     changed = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
     if not changed:
         return {f"verdicts on {len(now)} claims": SAME}
-    return {f"verdict on {name}: {before.get(name)}, now {now.get(name)}": DIFFERENT for name in changed}
+    return {f"verdict on {name}: {before.get(name, ABSENT)}, now {now.get(name, ABSENT)}": DIFFERENT for name in changed}
 
 
 def _entries(ledger: Path) -> list[Entry]:
