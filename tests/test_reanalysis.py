@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from pipeline.publish import publish
-from pipeline.reanalysis import DIFFERENT, PUBLISHED, ROUNDED, SAME, SOURCES, compared, reanalyse
+from pipeline.reanalysis import DIFFERENT, PUBLISHED, ROUNDED, SAME, SOURCES, compared, reanalyse, sets
 
 TABLE = pd.DataFrame({"T": [100, 200], "n": [35.0, None]})
 
@@ -31,7 +31,7 @@ def test_a_table_is_the_same_or_rounded_or_different(now, expected, tmp_path):
 
 
 def test_a_set_without_runs_is_refused_and_those_with_runs_are_named(tmp_path):
-    with pytest.raises(SystemExit, match=r"bench has no .* adaptive, extended, paper, quick, sensitivity, theory, tun"):
+    with pytest.raises(SystemExit, match=f"bench has no .* {', '.join(sets())}$"):
         reanalyse(PUBLISHED / "bench", tmp_path)
     assert list(tmp_path.iterdir()) == []
 
@@ -82,6 +82,6 @@ def test_what_make_quick_published_is_what_the_present_code_makes_of_its_runs(tm
 
 
 @pytest.mark.whole
-@pytest.mark.parametrize("name", ["adaptive", "extended", "paper", "sensitivity", "theory", "tuning"])
+@pytest.mark.parametrize("name", [name for name in sets() if name != "quick"])
 def test_what_is_published_is_what_the_present_code_makes_of_its_runs(name, tmp_path):
     assert reanalyse(PUBLISHED / name, tmp_path) == 0

@@ -48,7 +48,7 @@ def reanalyse(published: Path, folder: Path) -> int:
     files = sorted(published.glob("*.parquet"))
     sources = [path for path in files if path.stem in SOURCES]
     if not sources or not (published / "config.yaml").exists():
-        sys.exit(f"{published} has no config and runs to start from; sets that have: {', '.join(_sets())}")
+        sys.exit(f"{published} has no config and runs to start from; sets that have: {', '.join(sets())}")
     tables = folder / "results/tables"
     try:
         tables.mkdir(parents=True, exist_ok=True)
@@ -89,7 +89,9 @@ def _verdicts(published: Path, made: Path) -> dict[str, str]:
     changed = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
     if not changed:
         return {f"verdicts on {len(now)} claims": SAME}
-    return {f"verdict on {name}: {before.get(name, ABSENT)}, now {now.get(name, ABSENT)}": DIFFERENT for name in changed}
+    return {
+        f"verdict on {name}: {before.get(name, ABSENT)}, now {now.get(name, ABSENT)}": DIFFERENT for name in changed
+    }
 
 
 def _entries(ledger: Path) -> list[Entry]:
@@ -116,7 +118,7 @@ def _make(published: Path, folder: Path) -> int:
     return subprocess.run(["snakemake", *options, *(f"results/{target}" for target in targets)]).returncode
 
 
-def _sets() -> list[str]:
+def sets() -> list[str]:
     """The names of the published sets that have runs, or other tables to start from."""
     return sorted(
         {path.parent.name for source in SOURCES for path in PUBLISHED.glob(f"*/{source}.parquet")}
@@ -127,7 +129,7 @@ def _sets() -> list[str]:
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("set", help=f"a set of published results: {', '.join(_sets())}")
+    parser.add_argument("set", help=f"a set of published results: {', '.join(sets())}")
     name = parser.parse_args().set
     sys.exit(reanalyse(PUBLISHED / name, FOLDER / name))
 
