@@ -30,6 +30,8 @@ RULES = (
     *("transition_fits", "capacity", "claims", "summary", "save_config", "page"),
 )
 ROUNDING = 1e-6  # relative; what another processor or another version of a library may change
+SAME, ROUNDED, DIFFERENT = "the same", "the same up to rounding", "DIFFERENT"
+ABSENT = "none"  # the verdict on a claim that a ledger does not have
 
 
 def reanalyse(published: Path, folder: Path) -> int:
@@ -65,10 +67,6 @@ def reanalyse(published: Path, folder: Path) -> int:
         print(f"{what:<24} {name}")
     print(f"Tables, figures and their page are in {folder / 'results'}.")
     return int(DIFFERENT in told.values())
-
-
-SAME, ROUNDED, DIFFERENT = "the same", "the same up to rounding", "DIFFERENT"
-ABSENT = "none"  # the verdict on a claim that a ledger does not have
 
 
 def compared(published: Path, made: Path) -> str:

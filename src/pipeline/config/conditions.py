@@ -103,7 +103,7 @@ def _search_problems(experiment: Experiment, data: Data, model: Section) -> Prob
         return
     mend = "use a smaller T or k" if isinstance(model, Consistent) else REJECTION_MEND
     for location, grid in experiment.located_grids():
-        fewest, _ = experiment.adaptive.bounds(grid.n) if experiment.adaptive else (min(grid.n), None)
+        fewest = experiment.adaptive.bounds(grid.n)[0] if experiment.adaptive else min(grid.n)
         for index, T in enumerate(grid.T):
             problems = (too_large(experiment.function, k, T, fewest) for k in grid.k)
             yield from (((*location, "T", index), f"{problem}; {mend}") for problem in problems if problem)
