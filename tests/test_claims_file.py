@@ -180,6 +180,19 @@ def test_the_page_says_the_same():
     assert page == markdown(made(18))
 
 
+def test_claims_on_what_was_not_run_are_listed_last():
+    other = VALID.replace("learned:", "others:").replace("sparse parities", "others").replace('"online"', '"other"')
+    claims = parse(yaml.safe_load(VALID + other.replace("\nclaims:\n", "")))
+    assert list(claims) == ["learned", "others"]
+    page = markdown(ledger(claims, Evidence({"runs": runs(18)}, 0.5, 0.95), PATTERN))
+    assert page.endswith("\n\n## On what this config does not run\n\n- Transformers learn others. (remembered)\n")
+    assert "## others" not in page
+    assert page.startswith(markdown(made(18)).rstrip())
+    nothing = markdown(ledger(claims, Evidence({"runs": runs(18).head(0)}, 0.5, 0.95), PATTERN))
+    assert "|" not in nothing
+    assert nothing.count("\n- ") == 2
+
+
 def test_what_is_not_bounded_is_null_and_open():
     tables = {"runs": runs(20), "attention": runs(20).assign(support_recovered=True, best_head_support_mass=0.5)}
     tables["attention"] = tables["attention"].head(3)

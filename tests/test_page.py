@@ -53,6 +53,14 @@ CLAIM = {
     "numbers": [{"name": "exponent", "value": 0.71234, "low": 0.6, "high": None}],
     "runs": {"count": 160, "experiments": ["main"], "tables": ["runs"], "files": ["results/runs/*.parquet"]},
 }
+ABSENT = CLAIM | {  # its reason is told nowhere
+    "id": "wide_growth",
+    "statement": "It grows so to T = 20 000.",
+    "verdict": "undecided",
+    "reason": "no runs of experiment wide",
+    "numbers": [],
+    "runs": {"count": 0, "experiments": ["wide"], "tables": ["runs"], "files": []},
+}
 NAMES = [module.__name__.rsplit(".", 1)[1] for module in READ]
 
 
@@ -92,7 +100,7 @@ def results(tmp_path_factory):
     (folder / "benchmarks/train/a.tsv").write_text("s\tmax_rss\n90.0\t200.5\n")
     (folder / "benchmarks/train/b.tsv").write_text("s\tmax_rss\n30.5\t-\n")
     (folder / "benchmarks/basin.tsv").write_text("s\tmax_rss\n7.2\t-\n")
-    (folder / "claims.json").write_text(json.dumps({"claims": [CLAIM]}))
+    (folder / "claims.json").write_text(json.dumps({"claims": [CLAIM, ABSENT]}))
     make(folder, "--claims", str(folder / "claims.json"))
     return folder
 
@@ -120,6 +128,13 @@ def test_the_claim_and_how_all_was_made(html):
     assert "note: a &amp; b" in html
     assert '<th scope="row">train</th><td>2</td><td>2 min</td></tr>' in html
     assert '<th scope="row">basin</th><td>1</td><td>7 s</td></tr>' in html
+
+
+def test_claims_on_what_was_not_run_are_listed_apart(html):
+    assert "And 1 on what this config does not run" in html
+    assert "<li>It grows so to T = 20 000.</li>" in html
+    assert "no runs of experiment wide" not in html
+    assert '<span class="verdict undecided">' not in html
 
 
 def test_tables_are_within_whole(results, html):

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
+from pipeline.claims.ledger import parted
 from pipeline.labels import learner_label, task_label
 
 SERIES = ["experiment", "function", "model", "k"]
@@ -90,17 +91,10 @@ def _verdicts(claims: Sequence[Mapping]) -> Iterator[str]:
     """The verdict on each claim; those on what the config does not run are counted."""
     if claims:
         yield from ("", "Claims, each with its numbers and runs in results/claims.md:")
-    undecided = [one for one in claims if one["verdict"] == "undecided"]
-    absent = [one for one in undecided if _has_nothing(one)]
-    yield from (f"  {one['verdict']:<14} {one['statement']}" for one in claims if one not in absent)
+    told, absent = parted(claims)
+    yield from (f"  {one['verdict']:<14} {one['statement']}" for one in told)
     if absent:
         yield f"  {'undecided':<14} and {len(absent)} more, on what this config does not run"
-
-
-def _has_nothing(claim: Mapping) -> bool:
-    """Whether there are no runs of a claim's experiments or, of a claim on the theory, no table."""
-    names, count = claim["runs"]["experiments"], claim["runs"]["count"]
-    return not count if names else claim["reason"].startswith("no table")
 
 
 def _laws(fits: pd.DataFrame) -> Iterator[str]:

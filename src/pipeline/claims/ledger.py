@@ -1,6 +1,6 @@
 """The ledger: every claim with its verdict, the numbers behind it and the runs that they rest on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -8,7 +8,7 @@ import pandas as pd
 from pipeline.claims.claims import Claim
 from pipeline.claims.evidence import SERIES, Evidence, Series
 from pipeline.claims.rules import RULES
-from pipeline.claims.verdicts import Estimate
+from pipeline.claims.verdicts import UNDECIDED, Estimate
 
 DIGITS = 6  # significant digits, fewer than what differs between machines
 
@@ -29,6 +29,18 @@ def ledger(claims: Mapping[str, Claim], evidence: Evidence, pattern: str) -> lis
         or the interval is open) and ``runs`` (``count``, ``experiments``, ``files`` as patterns of paths, ``tables``).
     """
     return [_entry(name, claim, evidence, pattern) for name, claim in claims.items()]
+
+
+def parted(entries: Sequence[Entry]) -> tuple[list[Entry], list[Entry]]:
+    """The entries that these results bear on, and those that have no runs of their experiments, or no table."""
+    absent = [one for one in entries if one["verdict"] == UNDECIDED and _has_nothing(one)]
+    return [one for one in entries if one not in absent], absent
+
+
+def _has_nothing(entry: Entry) -> bool:
+    """Whether there are no runs of a claim's experiments or, of a claim on the theory, no table."""
+    names, count = entry["runs"]["experiments"], entry["runs"]["count"]
+    return not count if names else entry["reason"].startswith("no table")
 
 
 def _entry(name: str, claim: Claim, evidence: Evidence, pattern: str) -> Entry:

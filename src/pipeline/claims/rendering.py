@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from pipeline.claims.ledger import Entry
+from pipeline.claims.ledger import Entry, parted
 
 PREAMBLE = """\
 # Claims and what the runs say
@@ -13,10 +13,17 @@ intervals leave it open or the runs are too few.
 
 
 def markdown(entries: list[Entry]) -> str:
-    """The ledger as a page: a line for each claim, then a section for each."""
-    lines = [PREAMBLE, "| claim | provenance | verdict |", "|---|---|---|"]
-    lines += [f"| [{one['statement']}](#{one['id']}) | {one['provenance']} | **{one['verdict']}** |" for one in entries]
-    return "\n".join([*lines, *(line for one in entries for line in _section(one))]) + "\n"
+    """The ledger as a page: a line for each claim, then a section for each; those on what was not run are listed last."""
+    told, absent = parted(entries)
+    lines = [PREAMBLE]
+    if told:
+        lines += ["| claim | provenance | verdict |", "|---|---|---|"]
+    lines += [f"| [{one['statement']}](#{one['id']}) | {one['provenance']} | **{one['verdict']}** |" for one in told]
+    lines += [line for one in told for line in _section(one)]
+    if absent:
+        lines += ["", "## On what this config does not run", ""]
+    lines += [f"- {one['statement']} ({one['provenance']})" for one in absent]
+    return "\n".join(lines) + "\n"
 
 
 def _section(entry: Entry) -> Iterator[str]:

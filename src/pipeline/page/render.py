@@ -6,6 +6,7 @@ from typing import Any
 import jinja2
 import vl_convert
 
+from pipeline.claims.ledger import parted
 from pipeline.durations import duration
 from pipeline.figures.style import VEGA_LITE
 
@@ -17,7 +18,7 @@ def render(**content: Any) -> str:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"number": _number, "duration": duration}
+    environment.filters |= {"number": _number, "duration": duration, "parted": parted}
     template, style, script = (_HERE.joinpath(f"render.{kind}").read_text("utf-8") for kind in ("html.j2", "css", "js"))
     vega = vl_convert.javascript_bundle(vl_version=VEGA_LITE).replace("</script", "<\\/script")
     return environment.from_string(template).render(**content, style=style, script=script, vega=vega)
