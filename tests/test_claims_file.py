@@ -119,7 +119,7 @@ def test_every_rule_is_used_and_reads_tables_that_there_are():
 
 def test_the_claims_are_about_experiments_of_the_shipped_configs():
     known = set()
-    for name in ("config", "extended"):
+    for name in ("config", "extended", "parities"):
         config = load_config(ROOT / f"config/{name}.yaml")
         known |= {
             (name, one.function, one.model, k)
