@@ -30,10 +30,10 @@ def ledgers() -> dict[str, list[Entry]]:
 
 
 def table(ledgers: Mapping[str, list[Entry]]) -> str:
-    """The claims of the paper and of related work with their verdicts.
+    """The claims of the paper and of related work with their verdicts, and those that are this project's own.
 
-    Of several ledgers, that with most runs on a claim decides, whatever its verdict. Claims that are this project's
-    own, or that no ledger has runs or numbers on, are counted.
+    Of several ledgers, that with most runs on a claim decides, whatever its verdict. Claims that no ledger has runs or
+    numbers on are counted.
 
     Args:
         ledgers: by the name of their set of results; of equal ones the first decides.
@@ -44,12 +44,12 @@ def table(ledgers: Mapping[str, list[Entry]]) -> str:
             if entry["id"] not in decided or _weight(entry) > _weight(decided[entry["id"]][1]):
                 decided[entry["id"]] = name, entry
     known = [(name, entry) for name, entry in decided.values() if any(_weight(entry))]
-    shown = [(name, entry) for name, entry in known if entry["provenance"] != OURS]
-    lines = ["| claim | known how | verdict | why |", "|---|---|---|---|", *(_row(*one) for one in shown)]
-    own = [entry["verdict"] for _, entry in known if entry["provenance"] == OURS]
-    if own:
-        verdicts = ", ".join(f"{own.count(verdict)} {verdict}" for verdict in sorted(set(own)))
-        lines += ["", f"And claims of this project's own: {verdicts}."]
+    lines = _table("claim", [one for one in known if one[1]["provenance"] != OURS])
+    if own := [one for one in known if one[1]["provenance"] == OURS]:
+        verdicts = [entry["verdict"] for _, entry in own]
+        told = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in sorted(set(verdicts)))
+        summary = f"<summary>And claims of this project's own: {told}</summary>"
+        lines += ["", "<details>", summary, "", *_table("claim of this project's own", own), "", "</details>"]
     if unknown := len(decided) - len(known):
         lines += ["", f"Claims on which no published results bear yet: {unknown}."]
     return "\n".join(lines)
@@ -58,6 +58,10 @@ def table(ledgers: Mapping[str, list[Entry]]) -> str:
 def _weight(entry: Entry) -> tuple[int, bool]:
     """How much a ledger knows of a claim: the number of runs, and whether there are any numbers."""
     return entry["runs"]["count"], bool(entry["numbers"])
+
+
+def _table(heading: str, known: list[tuple[str, Entry]]) -> list[str]:
+    return [f"| {heading} | known how | verdict | why |", "|---|---|---|---|", *(_row(*one) for one in known)]
 
 
 def _row(name: str, entry: Entry) -> str:

@@ -24,7 +24,7 @@ class Transformer(Section):
     """Pre-LN Transformer encoder with trainable positions, read out at [CLS]."""
 
     kind: Literal["transformer"] = setting("transformer", "read", "The architecture.")
-    layers: Count = setting(1, "read", "Number of layers; more than one train much more slowly.")
+    layers: Count = setting(1, "peer", "Number of layers; more than one train much more slowly.")
     width: Count = setting(64, "peer", "Embedding size, in units.")
     heads: Annotated[Count, divisor_of("width")] = setting(
         16, "peer", "Number of attention heads; must divide `width`."

@@ -4,8 +4,10 @@ Question: How many training samples does a Transformer need to learn a sparse fu
 
 The critical sample size, the n at which the share of successful runs reaches the config's threshold, against the
 context length T on a log axis: fitted, with its interval, and by the paper's definition, the smallest n of the grid.
-The line is the fitted log law; diamonds are the paper's own points, digitised. An open triangle is a size beyond its
-grid of n, a bar to the panel's edge an interval that is open. Drag across the figure to mark a range of T.
+The line is the fitted log law; diamonds are the paper's own points, digitised. Each T is fitted alone, by a curve that
+rises to 1: where the success rate levels off below 1 the size is too large, and the figure of the laws has a model that
+lets it. An open triangle is a size beyond its grid of n, a bar to the panel's edge an interval that is open. Drag
+across the figure to mark a range of T.
 """
 
 from collections.abc import Sequence

@@ -14,6 +14,7 @@ from pipeline.claims.evidence import Evidence, require_count, require_span
 from pipeline.claims.rule import rule
 from pipeline.claims.verdicts import Estimate, Finding, Part, Undecided, conclude, difference
 from pipeline.config.sections import Count, ListOf
+from pipeline.labels import function_label
 from pipeline.theory.growth import Law, query_key_in_power_of_log_T, readout_in_k, samples_in_T
 
 Positive = Annotated[float, Field(gt=0)]
@@ -57,10 +58,10 @@ def readout_norm_grows_with_k(
     if missing := {*symmetric, general} - set(table["function"]):
         raise Undecided(f"no constructions for {', '.join(sorted(missing))}")
     parts = [
-        Part(_slope(f"exponent of k, {name}", readout_in_k(table, name)["power"], evidence), high=exponent)
+        Part(_slope(f"exponent of k for {function_label(name)}", readout_in_k(table, name)["power"], evidence), high=exponent)
         for name in symmetric
     ]
-    doublings = _slope(f"doublings for each bit, {general}", readout_in_k(table, general)["exponential"], evidence)
+    doublings = _slope(f"doublings for each bit for {function_label(general)}", readout_in_k(table, general)["exponential"], evidence)
     return conclude([*parts, Part(doublings, low=at_least, high=at_most)])
 
 
@@ -69,7 +70,7 @@ def readout_norm_grows_with_k(
     criterion="""
     The exponents of T in the samples that the bounds ask for: supported if that of the norm bound, at constructed
     heads, lies below {below:g} and below that of parameter counting, by whole intervals; not supported if one of them
-    lies above. Undecided otherwise, with fewer than {contexts} context lengths, or with a range of T below a factor of
+    lies above. A power of log T is not told from a small power of T. Undecided otherwise, with fewer than {contexts} context lengths, or with a range of T below a factor of
     {span:g}.
     """,
 )
