@@ -42,7 +42,7 @@ STUDIED_FUNCTIONS = {"and", "or", "majority", "parity", "junta"}
 STUDIED_LEARNERS = {"transformer", "mlp", "lstm", "logistic_regression", "decision_tree", "consistent"}
 
 
-@pytest.mark.parametrize("name", [*CONFIGS, "tuning", "extended", "sensitivity", "adaptive"])
+@pytest.mark.parametrize("name", [*CONFIGS, "tuning", "extended", "parities", "sensitivity", "adaptive"])
 def test_configs_parse_fit_the_schema_and_round_trip(name):
     path = ROOT / "config" / f"{name}.yaml"
     config = load(path)
@@ -89,6 +89,22 @@ def test_every_function_is_learned_by_every_learner(name):
     shown = [made.experiments[one] for one in made.figures.learners.experiments]
     learned = {(one.function, made.models[one.model].kind) for one in shown}
     assert learned >= {(function, kind) for function in STUDIED_FUNCTIONS for kind in STUDIED_LEARNERS}
+
+
+def test_parities_for_longer_differ_in_nothing_else():
+    paper, longer = (load(ROOT / f"config/{name}.yaml") for name in ("config", "parities"))
+    assert longer.data["standard"] == paper.data["standard"]
+    assert longer.models["transformer"] == paper.models["transformer"]
+    changed = {"max_steps": 40_000, "eval_every": 25, "record": ()}
+    assert longer.training["online"] == paper.training["online"].model_copy(update=changed)
+
+
+def test_the_setting_of_the_extended_runs_with_decay_is_the_papers():
+    paper, extended = (load(ROOT / f"config/{name}.yaml") for name in ("config", "extended"))
+    assert extended.experiments["and3_decay"].training == "paper"
+    assert extended.training["paper"] == paper.training["paper"].model_copy(update={"record": ()})
+    assert extended.models["transformer"] == paper.models["transformer"]
+    assert extended.data["standard"] == paper.data["standard"]
 
 
 def test_the_learning_rate_is_all_that_tuning_varies():

@@ -1,6 +1,7 @@
 """Profile-likelihood intervals against what defines them: standard errors of large tables, and constrained maxima."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -79,6 +80,38 @@ def test_a_search_that_does_not_end_is_finished_by_scipy(monkeypatch):
     expected = interval([candidate], table, weights)
     monkeypatch.setattr(profile_likelihood, "_MAX_ITERATIONS", 2)
     np.testing.assert_allclose(interval([candidate], table, weights), expected, rtol=0.01)
+
+
+def flat() -> Counts:
+    """Runs of 50 a cell that rise to a plateau from one n to the next: much of the model is hardly bounded by them."""
+    lengths, sizes = [20, 490, 1702, 1897, 2459, 2655, 2691, 2798], [7, 11, 17, 29, 48, 81]
+    seen = [[28, 34, 30], [29, 31, 26], [28, 31, 32], [32, 33, 27], [26, 31, 32], [35, 32, 28], [26, 32, 32], [31, 32, 31]]
+    successes = [[0, 0, 0, *row] for row in seen]
+    T, n = (part.ravel() for part in np.meshgrid(lengths, sizes, indexing="ij"))
+    return Counts(T, n, np.full(T.size, 50), np.ravel(successes))
+
+
+@pytest.mark.parametrize(("name", "share"), [("log", 0.4), ("power", 0.4), (FREE, 0.4), ("log", 0.5)])
+def test_where_the_runs_hardly_bound_the_model_the_ends_are_found_all_the_same(name, share, caplog):
+    table = flat()
+    model = Model(Law(name, table.lengths), Shape(2, 1), share)
+    candidate = Candidate(model, fit(model, table).parameters, DROP)
+    weights = model.law.weights(table.lengths if name == FREE else np.array([20, 2798, 27_980]))
+    low, high = interval([candidate], table, weights)
+    assert (low < high).all()
+    assert not caplog.records
+
+
+def test_an_end_that_no_search_finds_is_open_and_told(monkeypatch, caplog):
+    table = drawn("log", seed=1, runs=20)
+    candidate = fitted("log", table)
+    monkeypatch.setattr(profile_likelihood, "_MAX_ITERATIONS", 1)
+    failed = SimpleNamespace(success=False, x=np.zeros(candidate.model.size), message="no luck")
+    monkeypatch.setattr(profile_likelihood, "minimize", lambda *given, **more: failed)
+    low, high = interval([candidate], table, asked(candidate.model.law))
+    assert np.isnan(low).all()
+    assert np.isnan(high).all()
+    assert caplog.messages[0] == "the end of a profile-likelihood interval was not found and stays open: no luck"
 
 
 def test_a_length_that_shows_no_rise_has_an_interval_that_is_finite_and_open_upwards():

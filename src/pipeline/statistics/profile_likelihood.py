@@ -7,14 +7,17 @@ of a parabola those two are known, and the search goes there (Venzon and Moolgav
 ends do not depend on the scale on which the quantity is stated.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize
+from scipy.optimize import NonlinearConstraint, minimize
 
 from pipeline.statistics.joint_model import Counts, Model
 from pipeline.statistics.maximum_likelihood import blocks, penalised
+
+log = logging.getLogger(__name__)
 
 _TOLERANCE = 1e-6  # the last step squared, in standard errors
 _MAX_ITERATIONS = 300
@@ -39,10 +42,7 @@ def interval(candidates: Sequence[Candidate], counts: Counts, weights: np.ndarra
         weights: of ``law.values``, [Q, law.size]; a row with NaN has no interval.
 
     Returns:
-        The lower and the upper ends, each [Q].
-
-    Raises:
-        RuntimeError: the search for an end did not converge.
+        The lower and the upper ends, each [Q]; NaN where the search for one did not end, which is logged.
     """
     known = ~np.isnan(weights).any(axis=1)
     asked = weights[known]
@@ -110,27 +110,37 @@ def _furthest(
 def _furthest_alone(
     model: Model, counts: Counts, successes: np.ndarray, start: np.ndarray, lowest: float, weights: np.ndarray
 ) -> np.ndarray:
-    """The same for one sum, by SciPy's sequential quadratic programming; parameters [size]."""
+    """The same for one sum, by SciPy; parameters [size], NaN if they are not found.
+
+    It moves in standard errors of the start, and tries a second method: either fails on a few tables in a hundred, where
+    the likelihood hardly depends on some of the parameters.
+    """
     centre, size = model.start(counts.n), model.law.size
 
     def likelihood(point: np.ndarray) -> tuple[np.ndarray, ...]:
         return penalised(model, counts, successes[None], centre, point[None])
 
-    found = minimize(
-        lambda point: -weights @ model.law.values(point[None, :size])[0],
-        start,
-        jac=lambda point: -_slope(model, point[None], weights[None])[0],
-        constraints={
-            "type": "ineq",
-            "fun": lambda point: likelihood(point)[0][0] - lowest,
-            "jac": lambda point: likelihood(point)[1][0],
-        },
-        method="SLSQP",
-        options={"maxiter": 1000},
+    scale = np.linalg.inv(np.linalg.cholesky(likelihood(start)[2][0])).T
+    within = NonlinearConstraint(
+        lambda move: likelihood(start + scale @ move)[0][0] - lowest,
+        0,
+        np.inf,
+        jac=lambda move: likelihood(start + scale @ move)[1][0] @ scale,
     )
-    if not (found.success and likelihood(found.x)[0][0] > lowest - 1e-3):
-        raise RuntimeError(f"the end of a profile-likelihood interval was not found: {found.message}")
-    return found.x
+    for method, iterations in (("SLSQP", 1000), ("trust-constr", 3000)):
+        found = minimize(
+            lambda move: -weights @ model.law.values((start + scale @ move)[None, :size])[0],
+            np.zeros_like(start),
+            jac=lambda move: -_slope(model, (start + scale @ move)[None], weights[None])[0] @ scale,
+            constraints=within,
+            method=method,
+            options={"maxiter": iterations},
+        )
+        point = start + scale @ found.x
+        if found.success and likelihood(point)[0][0] > lowest - 1e-3:
+            return point
+    log.warning("the end of a profile-likelihood interval was not found and stays open: %s", found.message)
+    return np.full_like(start, np.nan)
 
 
 def _slope(model: Model, points: np.ndarray, weights: np.ndarray) -> np.ndarray:
