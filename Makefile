@@ -92,5 +92,6 @@ paper-ready: env
 crate: env
 	python -m pipeline.crate --command "$(or $(COMMAND),$(error which command made the results? make crate COMMAND="make paper"))"
 
+# What Snakemake knows of results/ stays: without it nothing there would count as stale.
 clean:
-	rm -rf .venv .snakemake .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis

@@ -91,13 +91,9 @@ rule all:
         rules.claims.output if CLAIMS else [],
         targets.figure_files(CONFIG, "results/figures"),
         rules.page.output,
-        [
-            f"results/tables/{what}.parquet"
-            for what in ("attention", "progress")
-            if CONFIG.recording(what)
-        ],
         rules.theory.input,
-        # the runs too: one that is missing is trained again even if the tables that hold it are there
+        # tables and runs too: what is missing is made again even if what was made of it is there
+        targets.table_files(CONFIG, "results/tables"),
         runs_of(CONFIG.enabled).values(),
 
 

@@ -292,12 +292,14 @@ WRONG_ELSEWHERE = [
     (
         "experiments.and3.grid.seeds",
         10**6,
-        "experiments.and3: 2000000 jobs where 100000 can be planned; use fewer T, n or seeds, or more seeds_per_job",
+        "experiments.and3: 2000000 jobs up to here where 10000 can be planned;"
+        " use fewer T, n or seeds, or more seeds_per_job",
     ),
     (
         "experiments.and3.grid",
         {"k": [3], "T": [*range(3, 1003)], "n": [*range(1, 1001)], "seeds": 1},
-        "experiments.and3: 1000000 jobs where 100000 can be planned; use fewer T, n or seeds, or more seeds_per_job",
+        "experiments.and3: 1000000 jobs up to here where 10000 can be planned;"
+        " use fewer T, n or seeds, or more seeds_per_job",
     ),
 ]
 

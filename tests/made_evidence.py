@@ -49,6 +49,15 @@ def sizes_of(series: dict, sizes: dict[int, float], spread: float = 1.1) -> dict
     return {"critical_sample_size": pd.DataFrame(critical), "success_rates": pd.DataFrame(rates)}
 
 
+def joint_sizes(series: dict, sizes: dict[int, float], spread: float = 1.1) -> dict[str, pd.DataFrame]:
+    """The table of the joint model's sizes, with intervals of a factor."""
+    rows = [
+        series | {"T": T, "n": size, "n_low": size / spread, "n_high": size * spread, "bracketed": True}
+        for T, size in sizes.items()
+    ]
+    return {"law_sizes": pd.DataFrame(rows, columns=[*series, "T", "n", "n_low", "n_high", "bracketed"])}
+
+
 def together(*parts: dict[str, pd.DataFrame]) -> Evidence:
     """Evidence with the rows of several parts."""
     names = {name for part in parts for name in part}

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from scipy.special import expit, logit
 
-from made_evidence import AND, LENGTHS, PAPER, decided, number, runs_of, sizes_of, together
-from pipeline.claims.evidence import SERIES, Evidence
+from made_evidence import AND, LENGTHS, PAPER, decided, joint_sizes, number, runs_of, sizes_of, together
+from pipeline.claims.evidence import Evidence
 from pipeline.claims.verdicts import (
     NOT_SUPPORTED,
     SUPPORTED,
@@ -29,20 +29,14 @@ SINGLY, JOINTLY = "each T alone", "joint model"
 
 def beside_paper(*parts: dict[str, pd.DataFrame]) -> Evidence:
     """Evidence with the paper's points and enough runs; without a joint model, unless a part has it."""
-    no_sizes = pd.DataFrame(columns=[*SERIES, "T", "n", "n_low", "n_high", "bracketed"])
-    basis = {"runs": runs_of(AND), "paper_critical_sample_size": PAPER, "law_sizes": no_sizes}
-    return together(basis, *parts)
+    return together({"runs": runs_of(AND), "paper_critical_sample_size": PAPER}, joint_sizes(AND, {}), *parts)
 
 
 def joint_of(series: dict, sizes: dict[int, float], spread: float, of_mean: float) -> dict[str, pd.DataFrame]:
     """The tables of the joint model, with intervals of a factor for each size and of another for their mean."""
-    rows = [
-        series | {"T": T, "n": size, "n_low": size / spread, "n_high": size * spread, "bracketed": True}
-        for T, size in sizes.items()
-    ]
     mean = np.exp(np.log(list(sizes.values())).mean())
     of_family = {"n_mean": mean, "n_mean_low": mean / of_mean, "n_mean_high": mean * of_mean}
-    return {"law_sizes": pd.DataFrame(rows), "law_verdicts": pd.DataFrame([series | of_family])}
+    return joint_sizes(series, sizes, spread) | {"law_verdicts": pd.DataFrame([series | of_family])}
 
 
 @pytest.mark.parametrize(

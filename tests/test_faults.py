@@ -21,7 +21,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from pipeline.faults import KILLED, STOPPED
+from pipeline.faults import KILLED, STOPPED, bring_back
 from pipeline.jobs import LESS_MEMORY
 from pipeline.storage import read_frame, write_frame
 from running import ROOT, snakemake, start
@@ -332,6 +332,16 @@ def test_too_little_memory(copy, undisturbed):
     assert run.returncode == 0, run.stderr
     runs, expected = (read_frame(folder / "results/tables/runs.parquet") for folder in (copy, undisturbed))
     pd.testing.assert_frame_equal(runs.query("experiment == 'and3'"), expected)
+
+
+def test_bringing_files_back_from_the_future_passes_by_what_is_no_longer_there(tmp_path):
+    early, late = tmp_path / "early", tmp_path / "late"
+    for path in (early, late):
+        path.touch()
+    os.utime(late, (time.time() + 3600,) * 2)
+    (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
+    bring_back(tmp_path, [late], [early])
+    assert late.stat().st_mtime_ns == early.stat().st_mtime_ns
 
 
 def test_a_clock_that_went_back(half, undisturbed):

@@ -240,6 +240,11 @@ def test_without_a_compiler_training_goes_by_torch_and_says_so(monkeypatch, capl
     assert "kernels.c could not be compiled by 'no-such-compiler'" in caplog.text
 
 
+def test_an_empty_name_of_the_compiler_is_as_none(monkeypatch):
+    monkeypatch.setenv("CC", "")
+    assert kernels.kernels.__wrapped__(torch.float32, 8, 2, 8, "gelu", 60.0) is not None
+
+
 def test_a_compiler_that_fails_is_reported_with_its_message(monkeypatch, caplog, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(kernels, "FLAGS", ["-no-such-flag"])

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
-from made_evidence import AND, MLP, decided, number, runs_of, sizes_of, together
+from made_evidence import AND, MLP, decided, joint_sizes, number, runs_of, sizes_of, together
 from pipeline.claims.evidence import Evidence, Series
-from pipeline.claims.sizes import critical_sizes
+from pipeline.claims.sizes import critical_sizes, sizes_of_learner
 from pipeline.claims.verdicts import (
     NOT_SUPPORTED,
     SUPPORTED,
@@ -21,7 +21,7 @@ from pipeline.claims.verdicts import (
 
 def learners(ours: dict[int, float], theirs: dict[int, float]) -> Evidence:
     runs = {"runs": pd.concat([runs_of(AND, tuple(ours)), runs_of(MLP, tuple(theirs))])}
-    return together(runs, sizes_of(AND, ours), sizes_of(MLP, theirs))
+    return together(runs, sizes_of(AND, ours), sizes_of(MLP, theirs), joint_sizes(AND, {}))
 
 
 BESIDE = {"series": [AND], "than": [MLP], "runs": 50}
@@ -41,6 +41,19 @@ def test_a_learner_that_needs_fewer_does_so_at_every_common_length(theirs, verdi
     found = decided("needs_fewer", evidence, contexts=2, **BESIDE)
     assert found.verdict == verdict
     assert [one.value for one in found.numbers[:2]] == pytest.approx([theirs[100] / 40, theirs[400] / 50])
+
+
+def test_sizes_are_those_of_the_joint_model_where_it_has_them():
+    """Of the Transformer at 100 and 400; at 400 its rates lie on one side, and the MLP has no joint model."""
+    jointly = joint_sizes(AND, {100: 20, 400: 25}, spread=1.2)
+    jointly["law_sizes"]["bracketed"] = [True, False]
+    evidence = together(dict(learners({100: 40, 400: 50}, {100: 80, 400: 200}).tables), jointly)
+    found = decided("needs_fewer", evidence, contexts=2, **BESIDE)
+    assert [one.value for one in found.numbers] == pytest.approx([80 / 20, 200 / 50])
+    assert math.log(found.numbers[0].high / 4) == pytest.approx(math.hypot(math.log(1.1), math.log(1.2)))
+    assert decided("grows_slower", evidence, span=4, **BESIDE).numbers[1].value == pytest.approx(50 / 20)
+    wide = sizes_of_learner(evidence, Series(**AND), tests=4)[100]
+    assert wide.high == pytest.approx(20 * 1.2 ** (norm.ppf(1 - 0.0125 / 2) / norm.ppf(0.975)))
 
 
 @pytest.mark.parametrize(("theirs", "of_two"), [(0.86, UNDECIDED), (0.84, NOT_SUPPORTED)])

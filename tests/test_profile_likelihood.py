@@ -85,7 +85,16 @@ def test_a_search_that_does_not_end_is_finished_by_scipy(monkeypatch):
 def flat() -> Counts:
     """Runs of 50 a cell that rise to a plateau from one n to the next: much of the model is hardly bounded by them."""
     lengths, sizes = [20, 490, 1702, 1897, 2459, 2655, 2691, 2798], [7, 11, 17, 29, 48, 81]
-    seen = [[28, 34, 30], [29, 31, 26], [28, 31, 32], [32, 33, 27], [26, 31, 32], [35, 32, 28], [26, 32, 32], [31, 32, 31]]
+    seen = [
+        [28, 34, 30],
+        [29, 31, 26],
+        [28, 31, 32],
+        [32, 33, 27],
+        [26, 31, 32],
+        [35, 32, 28],
+        [26, 32, 32],
+        [31, 32, 31],
+    ]
     successes = [[0, 0, 0, *row] for row in seen]
     T, n = (part.ravel() for part in np.meshgrid(lengths, sizes, indexing="ij"))
     return Counts(T, n, np.full(T.size, 50), np.ravel(successes))

@@ -173,6 +173,14 @@ QUEUEING = """if True:
     takes = server.GpuQueue.takes
     server.GpuQueue.takes = lambda queue, request: takes(queue, request) and not print("taken", flush=True)
     server.serve(socket.socket(fileno=int(sys.argv[1])))"""
+ASKING = """if True:
+    from pipeline.jobs import server
+    server.importlib.import_module = lambda name: 1 / 0
+    try:
+        answer = server._gpu_is_there()
+    except ZeroDivisionError:  # of a fork that goes on
+        answer = "fork"
+    print(answer, flush=True)"""
 MODEL = Transformer(width=8, heads=2, mlp_width=8).model_dump(mode="json")
 TRAINING = Training(learning_rate=1e-2, max_steps=20).model_dump(mode="json")
 
@@ -226,6 +234,11 @@ train.main()
 print(sorted(sys.modules.keys() - there))"""
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert (run.returncode, run.stdout) == (0, "[]\n"), run.stderr
+
+
+def test_a_question_for_a_gpu_that_fails_is_answered_no_and_leaves_one_process():
+    asked = subprocess.run([sys.executable, "-c", ASKING], capture_output=True, text=True, timeout=60)
+    assert asked.stdout == "False\n", asked.stderr
 
 
 def test_jobs_that_wait_for_the_gpu_are_trained_as_one_stack(queueing, tmp_path):

@@ -107,6 +107,10 @@ def deleted(_: Path, run: Path) -> None:
     (run / BLOCK).unlink()
 
 
+def without_a_table(_: Path, run: Path) -> None:
+    (run / "results/tables/runs.parquet").unlink()
+
+
 class Row(NamedTuple):
     """An edit, what the docs say that it reruns, and the jobs: those that make runs with their number, and the rest."""
 
@@ -297,6 +301,7 @@ ROWS = [
         {"runs_table", CONFIG_FILE},
     ),
     Row("the theory's code", "its tables and figures", adding("theory/basin.py"), {"basin": 1}, {"figure_basin"}),
+    Row("a table deleted", "that table, and what follows", without_a_table, {}, {"runs_table"}),
     Row("a file of runs deleted", "that block, and what follows", deleted, {"train": 1}, {"runs_table"}),
     Row(
         "a file of runs cut short",

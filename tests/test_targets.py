@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from pipeline import specifications, targets
-from pipeline.config import Config, ConfigError, parse
+from pipeline.config import Cell, Config, ConfigError, parse
+from running import ROOT
 
 PATTERN = "{data}/{function}/{model}/{training}/{k}/{T}/{n}/{seeds}"
 
@@ -23,6 +24,23 @@ def files(made: Config, *names: str) -> list[str]:
     prefix = "standard/and/transformer/paper/3/"
     found = targets.run_files(made, [made.experiments[name] for name in names], PATTERN)
     return [path.removeprefix(prefix) for path in found]
+
+
+def test_the_path_of_a_run_file_is_that_of_the_rule():
+    assert f'"{targets.RUN_FILE}"' in (ROOT / "workflow/rules/training.smk").read_text(encoding="utf-8")
+
+
+def test_blocks_are_present_by_the_names_of_their_files(tmp_path):
+    folder = tmp_path / "standard/and/transformer/paper/3/5/20"
+    folder.mkdir(parents=True)
+    for name in ("0-9", "10-14", "10-14 (copy)", "all", "0-9.bak"):
+        (folder / name).touch()
+    (tmp_path / "standard/and/transformer/paper/3/five/20").mkdir(parents=True)
+    (tmp_path / "standard/and/transformer/paper/3/five/20/0-9").touch()
+    present = targets.present_blocks(f"{tmp_path}/{PATTERN}")
+    assert {cell: sorted(blocks, key=min) for cell, blocks in present.items()} == {
+        Cell("and", "standard", "transformer", "paper", 3, 5, 20): [range(10), range(10, 15)]
+    }
 
 
 def test_every_block_of_every_cell_has_a_file():

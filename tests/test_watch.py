@@ -14,11 +14,14 @@ def config(**grid):
     return parse({"experiments": {"one": {"grid": grid}}, "figures": figures, "compute": {"seeds_per_job": 2}})
 
 
-def write(folder, name, statuses, **address):
-    """A run file with these outcomes."""
+def write(folder, name, statuses, first=0, **address):
+    """A run file with these outcomes, of seeds from the first on."""
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    rows = [{"seed": seed, "status": status, "success": status == "succeeded"} for seed, status in enumerate(statuses)]
+    rows = [
+        {"seed": seed, "status": status, "success": status == "succeeded"}
+        for seed, status in enumerate(statuses, first)
+    ]
     parts = {"function": "and", "data": "standard", "model": "transformer", "training": "paper", "k": 3, "n": 40}
     pd.DataFrame(rows).assign(**parts, **address).to_parquet(path)
 
@@ -56,6 +59,24 @@ def test_what_is_done_what_failed_and_what_is_damaged(tmp_path):
     run.look(costs)
     assert run.finished.keys() == run.rows.keys() == {second, third}
     assert not run.damaged
+
+
+def test_blocks_that_are_there_are_kept_and_shared_runs_are_those_of_each_experiment(tmp_path, capsys):
+    grid = {"k": [3], "T": [10], "n": [40]}
+    experiments = {"large": {"grid": grid | {"seeds": 5}}, "small": {"grid": grid | {"seeds": 2}}}
+    made = parse({"experiments": experiments, "compute": {"seeds_per_job": 5}})
+    address = {"function": "and", "data": "standard", "model": "transformer", "training": "paper", "k": 3, "T": 10}
+    for seeds, statuses in (("0-2", ["succeeded", "succeeded", "failed"]), ("3-4", ["failed", "failed"])):
+        write(tmp_path, RUN_FILE.format(**address, n=40, seeds=seeds), statuses, T=10, first=int(seeds[0]))
+    watch.follow(made, tmp_path, tmp_path / "watch.svg", None)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].endswith("2 of 2 files, runs: 2 succeeded, 3 failed")
+    assert lines[-1].startswith("small")
+    assert lines[-1].endswith("1 of 1 files, runs: 2 succeeded, 0 failed")
+    run = Run(tmp_path)
+    run.look(job_costs(made, targets.present_blocks(str(tmp_path / RUN_FILE))))
+    rates = rates_so_far(made.enabled, run, 0.95)
+    assert rates[["experiment", "trials", "successes"]].to_numpy().tolist() == [["large", 5, 2], ["small", 2, 2]]
 
 
 def test_the_figure_is_drawn_from_what_is_there(tmp_path):

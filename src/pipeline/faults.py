@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +50,9 @@ def bring_back(folder: Path, inputs: Iterable[str], outputs: Iterable[str]) -> N
         return
     present = min(os.stat(path).st_mtime_ns for path in outputs)
     for path in folder.rglob("*"):
-        if path.stat().st_mtime_ns > present:
-            os.utime(path, ns=(present, present))
+        with suppress(FileNotFoundError):  # a temporary file of another job, or a link to nowhere
+            if path.stat().st_mtime_ns > present:
+                os.utime(path, ns=(present, present))
     print(f"The clock went back: files in {folder}/ from the future now have the present time.", file=sys.stderr)
 
 

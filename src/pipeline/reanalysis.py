@@ -29,7 +29,7 @@ RULES = (
     *("success_rates", "critical_sample_size", "scaling_fits", "law_fits", "sensitivity", "transitions"),
     *("transition_fits", "capacity", "claims", "summary", "save_config", "page"),
 )
-ROUNDING = 1e-6  # relative; what another processor or another version of a library may change
+ROUNDING, NOTHING = 1e-6, 1e-12  # relative and absolute; what another processor or version of a library may change
 SAME, ROUNDED, DIFFERENT = "the same", "the same up to rounding", "DIFFERENT"
 ABSENT = "none"  # the verdict on a claim that a ledger does not have
 
@@ -75,7 +75,7 @@ def compared(published: Path, made: Path) -> str:
     if before.equals(now):
         return SAME
     try:
-        pd.testing.assert_frame_equal(before, now, rtol=ROUNDING, atol=0)
+        pd.testing.assert_frame_equal(before, now, rtol=ROUNDING, atol=NOTHING)
     except AssertionError:
         return DIFFERENT
     return ROUNDED

@@ -15,9 +15,8 @@ from pipeline.blocks import seed_range
 from pipeline.command import config_of
 from pipeline.config import NO_TRAINING, Cell, Config, CurveAddress
 from pipeline.dry_run import Job, WorkflowFailed, dry_run
-from pipeline.targets import present_blocks
+from pipeline.targets import RUN_FILE, present_blocks
 
-RUN_FILE = "results/runs/{data}/{function}/{model}/{training}/k{k}/T{T}/n{n}/seeds{seeds}.parquet"
 NAMED = 4  # so many experiments are named, of more the number is given
 
 # Of the rules whose jobs are many: what a job is, and the parts of a cell's address that it has.

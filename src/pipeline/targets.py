@@ -12,17 +12,23 @@ from pipeline.blocks import block_name, seed_range
 from pipeline.claims.claims import Claim
 from pipeline.config import Adaptive, Cell, Config, ConfigError, CurveAddress, Experiment, Figure
 
+# The result file of a training job, for commands beside the workflow: it is the output of the rule train.
+RUN_FILE = "results/runs/{data}/{function}/{model}/{training}/k{k}/T{T}/n{n}/seeds{seeds}.parquet"
+
 
 def present_blocks(pattern: str) -> dict[Cell, list[range]]:
-    """The blocks of seeds that there are result files of, by cell.
+    """The blocks of seeds that there are result files of, by cell; files of other names, such as copies, are let be.
 
     Args:
         pattern: the path of a result file with the wildcards of a training job.
     """
-    parts = re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(pattern)))
+    forms = {"k": r"\d+", "T": r"\d+", "n": r"\d+", "seeds": r"\d+-\d+"}
+    parts = re.compile(
+        re.sub(r"\\{(\w+)\\}", lambda name: f"(?P<{name[1]}>{forms.get(name[1], '[^/]+')})", re.escape(pattern))
+    )
     present = defaultdict(list)
-    for path in glob.iglob(re.sub(r"\{\w+\}", "*", pattern)):
-        found = parts.fullmatch(path).groupdict()
+    for match in filter(None, map(parts.fullmatch, glob.iglob(re.sub(r"\{\w+\}", "*", pattern)))):
+        found = match.groupdict()
         seeds = seed_range(found.pop("seeds"))
         present[Cell(**found | {name: int(found[name]) for name in ("k", "T", "n")})].append(seeds)
     return present
@@ -200,16 +206,23 @@ def claims_tables(config: Config, claims: Mapping[str, Claim], folder: str) -> l
         folder: where the workflow puts tables.
     """
     named = {"runs"} | {table for claim in claims.values() for table in claim.tables}
-    return [f"{folder}/{name}.parquet" for name in sorted(named & _tables(config))]
+    return [path for path in table_files(config, folder) if Path(path).stem in named]
 
 
-def _tables(config: Config) -> set[str]:
-    """The names of the tables that the workflow makes."""
+def table_files(config: Config, folder: str) -> list[str]:
+    """The files of all tables that the workflow makes.
+
+    Args:
+        config: the config.
+        folder: where the workflow puts tables.
+    """
     made = {"runs", "success_rates", "critical_sample_size", "scaling_fits"}
-    made |= {"law_fits", "law_verdicts", "law_sizes"}
+    made |= {"law_fits", "law_verdicts", "law_sizes", "law_curves"}
     made |= set(theory_tables(config))
     if config.online:
         made |= {"transitions", "transition_fits"}
-    shown_in = {"learning_curves": "learning_curves", "attention_maps": "attention_map"}
+    shown_in = {"learning_curves": "learning_curves", "sensitivity": "sensitivity"}
+    shown_in |= {"attention_maps": "attention_map", "attention_steps": "attention_map"}
     made |= {table for table, figure in shown_in.items() if shown(config, figure)}
-    return made | {what for what in ("attention", "progress") if config.recording(what)}
+    made |= {what for what in ("attention", "progress") if config.recording(what)}
+    return [f"{folder}/{name}.parquet" for name in sorted(made)]

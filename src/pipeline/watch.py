@@ -10,25 +10,28 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 import pandas as pd
 import vl_convert
 
 from pipeline import targets
 from pipeline.command import config_of
-from pipeline.config import NO_TRAINING, Config, Experiment
+from pipeline.config import NO_TRAINING, Cell, Config, Experiment
 from pipeline.durations import duration
 from pipeline.figures import critical_sample_size, style
 from pipeline.forecast import job_seconds
 from pipeline.statistics.critical_sample_size import critical_sample_sizes
 from pipeline.statistics.success_rates import success_rates
 from pipeline.storage import TornFileError, read_table, whole_file
+from pipeline.targets import RUN_FILE
 
-RUN_FILE = "results/runs/{data}/{function}/{model}/{training}/k{k}/T{T}/n{n}/seeds{seeds}.parquet"
 FIGURE = "critical_sample_size"
 WINDOW = 30 * 60  # seconds that the rate looks back
 BOOTSTRAP = 100  # resamples, fewer than the workflow's, for a figure that is drawn again and again
 BAR_WIDTH = 24  # characters
+
+Blocks = Mapping[Cell, list[range]]
 
 _COLUMNS = ["function", "data", "model", "training", "k", "T", "n", "seed", "success", "status"]
 _NO_FITS = pd.DataFrame(columns=["experiment", "function", "model", "k", "law", "a", "b", "r_squared"])
@@ -62,10 +65,15 @@ class Run:
             self.damaged[name] = changed
 
 
-def job_costs(config: Config) -> dict[str, float]:
-    """Every run file of a config with the forecast of its job, in seconds of one core."""
+def job_costs(config: Config, present: Blocks = MappingProxyType({})) -> dict[str, float]:
+    """Every run file of a config with the forecast of its job, in seconds of one core.
+
+    Args:
+        config: the config.
+        present: the blocks of runs that there are files of, which are kept.
+    """
     costs = {}
-    for cell, blocks in config.seed_blocks().items():
+    for cell, blocks in config.seed_blocks(present).items():
         address = {name: str(value) for name, value in cell._asdict().items()}
         rule = "fit" if cell.training == NO_TRAINING else "train"
         for seeds in blocks:
@@ -95,7 +103,9 @@ def pace(costs: Mapping[str, float], finished: Mapping[str, float], now: float) 
     return 60 * len(later) / span, left * span / sum(costs[name] for _, name in later)
 
 
-def report(config: Config, run: Run, costs: Mapping[str, float], now: float) -> Iterator[str]:
+def report(
+    config: Config, run: Run, costs: Mapping[str, float], now: float, present: Blocks = MappingProxyType({})
+) -> Iterator[str]:
     """The state in lines: the whole, the pace, each experiment, damaged files."""
     yield _bar("all", len(run.finished), len(costs)) + _outcomes([*run.rows.values()])
     measured = pace(costs, run.finished, now)
@@ -106,9 +116,9 @@ def report(config: Config, run: Run, costs: Mapping[str, float], now: float) -> 
     else:
         yield f"Fewer than two run files in the last {duration(WINDOW)}: no pace yet."
     for name, experiment in config.enabled.items():
-        files = targets.run_files(config, [experiment], RUN_FILE)
+        files = targets.run_files(config, [experiment], RUN_FILE, present)
         own = [run.rows[file] for file in files if file in run.rows]
-        yield _bar(name, len(own), len(files)) + _outcomes(own)
+        yield _bar(name, len(own), len(files)) + _outcomes([runs_of(experiment, rows) for rows in own])
     for name in sorted(run.damaged):
         yield f"damaged: {name}; delete it and run snakemake again"
 
@@ -128,15 +138,19 @@ def _outcomes(files: list[pd.DataFrame]) -> str:
     return f", runs: {', '.join(parts)}"
 
 
+def runs_of(experiment: Experiment, rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows that are an experiment's: another that shares a cell may ask for more seeds of it."""
+    cells = pd.DataFrame([cell._asdict() | {"seeds": seeds} for cell, seeds in experiment.cells().items()])
+    shared = rows.merge(cells, on=[*Cell._fields])
+    return shared[shared["seed"] < shared["seeds"]].drop(columns="seeds")
+
+
 def rates_so_far(experiments: Mapping[str, Experiment], run: Run, confidence: float) -> pd.DataFrame:
     """The success rates of the cells that have runs; empty if none has."""
     if not run.rows:
         return pd.DataFrame()
-    rows, parts = pd.concat(run.rows.values()), []
-    for name, experiment in experiments.items():
-        cells = pd.DataFrame([*experiment.cells()])
-        parts.append(rows.merge(cells, on=list(cells.columns)).assign(experiment=name))
-    found = pd.concat(parts)
+    rows = pd.concat(run.rows.values())
+    found = pd.concat([runs_of(one, rows).assign(experiment=name) for name, one in experiments.items()])
     return success_rates(found, confidence) if len(found) else found
 
 
@@ -156,10 +170,12 @@ def draw(config: Config, run: Run, path: Path) -> bool:
 
 def follow(config: Config, folder: Path, picture: Path, interval: float | None) -> None:
     """Shows the state until all run files are there, every so many seconds; once, if ``interval`` is None."""
-    costs, run, drawn = job_costs(config), Run(folder), None
+    run, drawn = Run(folder), None
     while True:
+        present = targets.present_blocks(str(folder / RUN_FILE))
+        costs = job_costs(config, present)
         run.look(costs)
-        lines = [*report(config, run, costs, time.time())]
+        lines = [*report(config, run, costs, time.time(), present)]
         if targets.shown(config, FIGURE) and drawn != run.finished and draw(config, run, picture):
             drawn = dict(run.finished)
         lines += [f"Critical sample sizes so far: {picture}"] if drawn else []

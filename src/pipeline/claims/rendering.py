@@ -13,7 +13,7 @@ intervals leave it open or the runs are too few.
 
 
 def markdown(entries: list[Entry]) -> str:
-    """The ledger as a page: a line for each claim, then a section for each; those on what was not run are listed last."""
+    """The ledger as a page: a line for each claim, then a section for each; last, those on what was not run."""
     told, absent = parted(entries)
     lines = [PREAMBLE]
     if told:

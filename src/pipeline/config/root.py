@@ -23,7 +23,7 @@ from pipeline.config.protocols import Data, Training
 from pipeline.config.sections import Count, Name, Section, Share, reject, setting
 from pipeline.config.theory import Theory, theory_problems
 
-MAX_JOBS = 100_000  # of an experiment; Snakemake needs minutes to plan as many
+MAX_JOBS = 10_000  # their files are on one command line in the end, and Snakemake needs minutes to plan as many
 
 
 class Analysis(Section):
@@ -114,13 +114,13 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _jobs_can_be_counted(self) -> "Config":
-        size = self.compute.seeds_per_job
+        size, jobs = self.compute.seeds_per_job, 0
         for name, one in self.enabled.items():
             grids = (grid for _, grid in one.located_grids())
-            jobs = sum(len(grid.k) * len(grid.T) * len(grid.n) * ceil(grid.seeds / size) for grid in grids)
+            jobs += sum(len(grid.k) * len(grid.T) * len(grid.n) * ceil(grid.seeds / size) for grid in grids)
             if jobs > MAX_JOBS:
                 mend = "use fewer T, n or seeds, or more seeds_per_job"
-                reject([(("experiments", name), f"{jobs} jobs where {MAX_JOBS} can be planned; {mend}")])
+                reject([(("experiments", name), f"{jobs} jobs up to here where {MAX_JOBS} can be planned; {mend}")])
         return self
 
     @cached_property

@@ -64,7 +64,7 @@ def kernels(
     """The functions for an architecture, or None (with a warning) if they cannot be compiled here."""
     macros = {"REAL": REAL[dtype], "WIDTH": width, "HEADS": heads, "MLP_WIDTH": mlp_width}
     macros |= {"RELU": int(activation == "relu"), "HEADROOM": headroom}
-    compiler = shlex.split(os.environ.get("CC", "cc"))
+    compiler = shlex.split(os.environ.get("CC") or "cc")
     command = [*compiler, *FLAGS, *(f"-D{name}={value}" for name, value in macros.items())]
     sources = [file.read_text() for file in (SOURCE, *HEADERS)]
     key = hashlib.sha256("\0".join([*command, *sources, _processor()]).encode()).hexdigest()[:24]

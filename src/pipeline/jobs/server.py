@@ -192,8 +192,10 @@ def _gpu_is_there() -> bool:
     """Asked in a fork: a process that has asked CUDA cannot be forked to use it."""
     answer, given = os.pipe()
     if os.fork() == 0:
-        os.write(given, bytes([importlib.import_module("torch").cuda.is_available()]))
-        os._exit(0)
+        try:
+            os.write(given, bytes([importlib.import_module("torch").cuda.is_available()]))
+        finally:  # also where the question fails: there must be one server
+            os._exit(0)
     os.close(given)
     with open(answer, "rb") as stream:
         return stream.read() == b"\x01"

@@ -237,7 +237,7 @@ def percentiles(values: np.ndarray, confidence: float) -> tuple[np.ndarray, np.n
 
 
 def held_out(model: Model, counts: Counts) -> float:
-    """The log-likelihood of the largest T, one T in four, under the law and shape fitted to the others."""
+    """The log-likelihood of the largest T, one T in four, under the law fitted to the others in the shape of all."""
     cut = counts.lengths[-max(1, len(counts.lengths) // HELD_OUT)]
     last = np.greater_equal(counts.T, cut)
     small, large = counts.where(~last), counts.where(last)

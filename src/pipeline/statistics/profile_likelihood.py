@@ -112,7 +112,7 @@ def _furthest_alone(
 ) -> np.ndarray:
     """The same for one sum, by SciPy; parameters [size], NaN if they are not found.
 
-    It moves in standard errors of the start, and tries a second method: either fails on a few tables in a hundred, where
+    It moves in standard errors of the start, and has a second method: either fails on a few tables in a hundred, where
     the likelihood hardly depends on some of the parameters.
     """
     centre, size = model.start(counts.n), model.law.size

@@ -3,18 +3,24 @@
 from pipeline.claims.evidence import Evidence, Series, require_count, require_span
 from pipeline.claims.rule import rule
 from pipeline.claims.rules.growth import Span
-from pipeline.claims.sizes import TABLES, critical_sizes
+from pipeline.claims.sizes import TABLES, sizes_of_learner
 from pipeline.claims.verdicts import Estimate, Finding, Part, conclude, ratio
 from pipeline.config.sections import Count, ListOf
+
+JOINTLY = (
+    "Sizes are those of the joint model of all runs of a learner's experiment; of each T alone where it is not fitted."
+)
 
 
 @rule(
     *TABLES,
+    "law_sizes",
     criterion="""
     At each common T the critical size of the other learner over the Transformer's: supported if the interval lies
     above 1 at all of them, not supported if at one it lies below 1 when corrected for the number of these T
     (Bonferroni). Undecided otherwise, with fewer than {contexts} common T, or with fewer than {runs} runs at some T.
-    """,
+    """
+    + JOINTLY,
 )
 def needs_fewer(
     evidence: Evidence, series: ListOf[Series], than: ListOf[Series], contexts: Count, runs: Count
@@ -33,12 +39,14 @@ def needs_fewer(
 
 @rule(
     *TABLES,
+    "law_sizes",
     criterion="""
     The factor by which the other learner's critical size grows from the smallest to the largest common T, over the
     factor by which the Transformer's does: supported if its interval lies above 1, not supported if it lies below.
     Undecided otherwise, with a range of common T below a factor of {span:g}, or with fewer than {runs} runs at some
     T.
-    """,
+    """
+    + JOINTLY,
 )
 def grows_slower(evidence: Evidence, series: ListOf[Series], than: ListOf[Series], span: Span, runs: Count) -> Finding:
     """Whether one learner's need for samples grows more slowly than another's."""
@@ -64,4 +72,4 @@ def _at_common_lengths(
 
 def _sizes(evidence: Evidence, parts: ListOf[Series], tests: int = 1) -> dict[int, Estimate]:
     """The critical sizes of a learner by T, with intervals for so many tests."""
-    return {T: size for part in parts for T, size in critical_sizes(evidence, part, tests).items()}
+    return {T: size for part in parts for T, size in sizes_of_learner(evidence, part, tests).items()}

@@ -58,10 +58,15 @@ def readout_norm_grows_with_k(
     if missing := {*symmetric, general} - set(table["function"]):
         raise Undecided(f"no constructions for {', '.join(sorted(missing))}")
     parts = [
-        Part(_slope(f"exponent of k for {function_label(name)}", readout_in_k(table, name)["power"], evidence), high=exponent)
+        Part(
+            _slope(f"exponent of k for {function_label(name)}", readout_in_k(table, name)["power"], evidence),
+            high=exponent,
+        )
         for name in symmetric
     ]
-    doublings = _slope(f"doublings for each bit for {function_label(general)}", readout_in_k(table, general)["exponential"], evidence)
+    doublings = _slope(
+        f"doublings for each bit for {function_label(general)}", readout_in_k(table, general)["exponential"], evidence
+    )
     return conclude([*parts, Part(doublings, low=at_least, high=at_most)])
 
 
@@ -70,8 +75,8 @@ def readout_norm_grows_with_k(
     criterion="""
     The exponents of T in the samples that the bounds ask for: supported if that of the norm bound, at constructed
     heads, lies below {below:g} and below that of parameter counting, by whole intervals; not supported if one of them
-    lies above. A power of log T is not told from a small power of T. Undecided otherwise, with fewer than {contexts} context lengths, or with a range of T below a factor of
-    {span:g}.
+    lies above. A power of log T is not told from a small power of T. Undecided otherwise, with fewer than {contexts}
+    context lengths, or with a range of T below a factor of {span:g}.
     """,
 )
 def norm_bound_grows_slower(evidence: Evidence, below: Positive, contexts: Count, span: Positive) -> Finding:
