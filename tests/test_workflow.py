@@ -13,6 +13,7 @@ import yaml
 
 from pipeline.captions import caption
 from pipeline.claims.claims import load as load_claims
+from pipeline.claims.ledger import Entry, parted
 from pipeline.config import load
 from pipeline.datasets import read_training_sets
 from pipeline.storage import read_frame
@@ -81,13 +82,24 @@ def test_the_figures_and_the_config_are_there(finished):
     assert load(folder / "results/config.yaml") == load(SMOKE)
 
 
+def ledger_of(folder: Path) -> tuple[list[Entry], list[Entry]]:
+    """The claims on what the smoke config runs, and the others."""
+    told, absent = parted(json.loads((folder / "results/claims.json").read_text())["claims"])
+    assert told
+    assert absent
+    return told, absent
+
+
 def test_the_page_has_every_figure_and_the_ledger(finished):
     page = (finished[0] / "results/index.html").read_text(encoding="utf-8")
     for name, _ in load(SMOKE).figures:
         assert f'data-figure="{name}"' in page
         assert caption(name).question in unescape(page)
-    for claim in load_claims(ROOT / "config/claims.yaml"):
-        assert f'id="claim-{claim}"' in page
+    told, absent = ledger_of(finished[0])
+    for claim in told:
+        assert f'id="claim-{claim["id"]}"' in page
+    for claim in absent:
+        assert f"<li>{claim['statement']}</li>" in unescape(page)
     assert f"snakemake --cores all --configfile {SMOKE.relative_to(ROOT)}" in page
 
 
@@ -125,7 +137,8 @@ def test_every_claim_is_in_the_ledger_and_a_smoke_run_decides_none(finished):
     absent = [entry for entry in on_runs if not entry["runs"]["count"]]
     assert f"  undecided      and {len(absent)} more, on what this config does not run\n" in printed
     for entry in entries:
-        assert f"## {entry['id']}\n" in page
+        assert (f"## {entry['id']}\n" in page) == (entry not in absent)
+        assert (f"\n- {entry['statement']} (" in page) == (entry in absent)
         assert (f"  undecided      {entry['statement']}\n" in printed) == (entry not in absent)
 
 
