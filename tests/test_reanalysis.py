@@ -9,7 +9,7 @@ import pytest
 from pipeline.publish import publish
 from pipeline.reanalysis import DIFFERENT, PUBLISHED, ROUNDED, SAME, SOURCES, compared, reanalyse, sets
 
-TABLE = pd.DataFrame({"T": [100, 200], "n": [35.0, None]})
+TABLE = pd.DataFrame({"T": [100, 200], "n": [35.0, None], "bias": [0.0, 0.0]})
 
 
 @pytest.mark.parametrize(
@@ -17,6 +17,8 @@ TABLE = pd.DataFrame({"T": [100, 200], "n": [35.0, None]})
     [
         (TABLE.copy(), SAME),
         (TABLE.assign(n=[35.0 * (1 + 1e-9), None]), ROUNDED),
+        (TABLE.assign(bias=[0.0, 1e-17]), ROUNDED),
+        (TABLE.assign(bias=[0.0, 1e-9]), DIFFERENT),
         (TABLE.assign(n=[35.0 * (1 + 1e-4), None]), DIFFERENT),
         (TABLE.assign(n=[35.0, 40.0]), DIFFERENT),
         (TABLE.assign(T=[100, 201]), DIFFERENT),
