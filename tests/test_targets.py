@@ -31,13 +31,14 @@ def test_the_path_of_a_run_file_is_that_of_the_rule():
 
 
 def test_blocks_are_present_by_the_names_of_their_files(tmp_path):
+    tmp_path = tmp_path / "runs [1]"
     folder = tmp_path / "standard/and/transformer/paper/3/5/20"
     folder.mkdir(parents=True)
     for name in ("0-9", "10-14", "10-14 (copy)", "all", "0-9.bak"):
         (folder / name).touch()
     (tmp_path / "standard/and/transformer/paper/3/five/20").mkdir(parents=True)
     (tmp_path / "standard/and/transformer/paper/3/five/20/0-9").touch()
-    present = targets.present_blocks(f"{tmp_path}/{PATTERN}")
+    present = targets.present_blocks(PATTERN, tmp_path)
     assert {cell: sorted(blocks, key=min) for cell, blocks in present.items()} == {
         Cell("and", "standard", "transformer", "paper", 3, 5, 20): [range(10), range(10, 15)]
     }

@@ -74,9 +74,15 @@ def test_blocks_that_are_there_are_kept_and_shared_runs_are_those_of_each_experi
     assert lines[-1].startswith("small")
     assert lines[-1].endswith("1 of 1 files, runs: 2 succeeded, 0 failed")
     run = Run(tmp_path)
-    run.look(job_costs(made, targets.present_blocks(str(tmp_path / RUN_FILE))))
+    run.look(job_costs(made, targets.present_blocks(RUN_FILE, tmp_path)))
     rates = rates_so_far(made.enabled, run, 0.95)
     assert rates[["experiment", "trials", "successes"]].to_numpy().tolist() == [["large", 5, 2], ["small", 2, 2]]
+    for path in tmp_path.rglob("seeds*.parquet"):
+        path.unlink()
+    write(tmp_path, RUN_FILE.format(**address, n=40, seeds="0-4"), ["failed"] * 5, T=10)
+    run.look(job_costs(made, targets.present_blocks(RUN_FILE, tmp_path)))
+    rates = rates_so_far(made.enabled, run, 0.95)
+    assert rates[["experiment", "trials", "successes"]].to_numpy().tolist() == [["large", 5, 0], ["small", 2, 0]]
 
 
 def test_the_figure_is_drawn_from_what_is_there(tmp_path):

@@ -17,6 +17,7 @@ from pipeline.claims.ledger import Entry, parted
 from pipeline.config import load
 from pipeline.datasets import read_training_sets
 from pipeline.storage import read_frame
+from pipeline.targets import table_files
 from running import ROOT, snakemake
 from smoke import SMOKE, jobs
 
@@ -70,6 +71,12 @@ def test_the_tables_keep_their_contracts(finished):
     critical = tables["critical_sample_size"].query("experiment == 'and3' and not censored")
     assert len(critical) >= 1, "the smoke config should bracket some critical size"
     assert critical["n_critical"].between(10, 40).all()
+
+
+def test_the_tables_that_are_asked_for_are_all_that_there_are(finished):
+    """A table that is left out of these would not be made again if it went missing."""
+    asked = {Path(path).name for path in table_files(load(SMOKE), "results/tables")}
+    assert {path.name for path in (finished[0] / "results/tables").iterdir()} == asked
 
 
 def test_the_figures_and_the_config_are_there(finished):

@@ -16,18 +16,20 @@ from pipeline.config import Adaptive, Cell, Config, ConfigError, CurveAddress, E
 RUN_FILE = "results/runs/{data}/{function}/{model}/{training}/k{k}/T{T}/n{n}/seeds{seeds}.parquet"
 
 
-def present_blocks(pattern: str) -> dict[Cell, list[range]]:
+def present_blocks(pattern: str, folder: Path = Path()) -> dict[Cell, list[range]]:
     """The blocks of seeds that there are result files of, by cell; files of other names, such as copies, are let be.
 
     Args:
         pattern: the path of a result file with the wildcards of a training job.
+        folder: where the path starts.
     """
     forms = {"k": r"\d+", "T": r"\d+", "n": r"\d+", "seeds": r"\d+-\d+"}
     parts = re.compile(
         re.sub(r"\\{(\w+)\\}", lambda name: f"(?P<{name[1]}>{forms.get(name[1], '[^/]+')})", re.escape(pattern))
     )
     present = defaultdict(list)
-    for match in filter(None, map(parts.fullmatch, glob.iglob(re.sub(r"\{\w+\}", "*", pattern)))):
+    paths = glob.iglob(re.sub(r"\{\w+\}", "*", pattern), root_dir=folder)
+    for match in filter(None, map(parts.fullmatch, paths)):
         found = match.groupdict()
         seeds = seed_range(found.pop("seeds"))
         present[Cell(**found | {name: int(found[name]) for name in ("k", "T", "n")})].append(seeds)

@@ -47,8 +47,8 @@ class Run:
     damaged: dict[str, float] = field(default_factory=dict)
 
     def look(self, costs: Mapping[str, float]) -> None:
-        """Reads the files that came or changed since the last look."""
-        for name in costs:
+        """Reads the files that came or changed since the last look, and forgets those that are gone."""
+        for name in {**costs, **self.finished, **self.damaged}:
             path = self.folder / name
             changed = path.stat().st_mtime if path.exists() else None
             if changed != self.finished.get(name, self.damaged.get(name)):
@@ -172,7 +172,7 @@ def follow(config: Config, folder: Path, picture: Path, interval: float | None) 
     """Shows the state until all run files are there, every so many seconds; once, if ``interval`` is None."""
     run, drawn = Run(folder), None
     while True:
-        present = targets.present_blocks(str(folder / RUN_FILE))
+        present = targets.present_blocks(RUN_FILE, folder)
         costs = job_costs(config, present)
         run.look(costs)
         lines = [*report(config, run, costs, time.time(), present)]
