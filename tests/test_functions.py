@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.functions import FUNCTIONS, MAX_SPARSITY, evaluate
+from pipeline.functions import FUNCTIONS, MAX_SPARSITY, evaluate, function_problem
 from pipeline.randomness import Stream
 
 STUDIED = ("and", "or", "parity", "majority", "junta")
@@ -53,6 +53,14 @@ def test_sparsities_are_bounded_and_odd_for_majority():
         expected = range(1, 17, 2) if function.odd_sparsity else range(1, 17)
         assert sparsities(name, 16) == list(expected)
     assert "k must be odd, not 4" in FUNCTIONS["majority"].check_sparsity(4)
+
+
+@pytest.mark.parametrize("name", sorted(FUNCTIONS))
+def test_the_registry_is_what_it_says(name):
+    assert [function_problem(name, k) for k in sparsities(name, MAX_SPARSITY)] == [None] * len(
+        sparsities(name, MAX_SPARSITY)
+    )
+    assert function_problem(name, 17) == "k must be from 1 to 16, not 17"
 
 
 @given(st.integers(1, 10), st.integers(0, 10**6))

@@ -2,10 +2,12 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from pipeline import specifications, targets
 from pipeline.config import Config, ConfigError, parse
+from pipeline.functions import FUNCTIONS, BooleanFunction
 
 SWEEP = {"k": [2], "T": [8, 32], "width": [16], "supports": 1}
 THEORY = {
@@ -76,6 +78,14 @@ def test_a_mistake_is_named_with_its_place_and_mend(path, value, problem):
     with pytest.raises(ConfigError) as error:
         config(path, value, **others)
     assert str(error.value) == problem
+
+
+def test_a_function_that_is_not_what_it_says_is_named(monkeypatch):
+    monkeypatch.setitem(FUNCTIONS, "own", BooleanFunction(lambda k, stream: np.bitwise_count(np.arange(2**k)) > k))
+    with pytest.raises(
+        ConfigError, match=r"^theory\.representation\.functions\[1\]: the entry 'own' of FUNCTIONS, at k = "
+    ):
+        config("representation.functions", ["and", "own", "majority"])
 
 
 def test_tables_and_figures_are_those_of_the_parts_that_are_on():

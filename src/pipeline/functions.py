@@ -80,6 +80,35 @@ FUNCTIONS: dict[str, BooleanFunction] = {
 }
 
 
+def function_problem(name: str, k: int) -> str | None:
+    """What is wrong with a function at the sparsity k: with k, or with its entry of ``FUNCTIONS``; None if nothing is.
+
+    Of a random function one draw is looked at.
+    """
+    entry = FUNCTIONS[name]
+    if wrong := entry.check_sparsity(k):
+        return wrong
+    try:
+        wrong = _defect(entry, k)
+    except Exception as error:  # a function of one's own may raise anything
+        wrong = f"{type(error).__name__}: {error}"
+    return wrong and f"the entry {name!r} of FUNCTIONS, at k = {k}: {wrong}; correct it in src/pipeline/functions.py"
+
+
+def _defect(entry: BooleanFunction, k: int) -> str | None:
+    """What an entry says of itself that is not so, at a sparsity that it is defined for."""
+    truth_table, probability = entry.truth_table(k, Stream("truth-table-check", k=k)), entry.bit_probability(k)
+    if not isinstance(truth_table, np.ndarray) or (truth_table.dtype, truth_table.shape) != (bool, (2**k,)):
+        return f"the truth table is no bool array of {2**k} labels"
+    if not _every_bit_relevant(truth_table):
+        return "a bit never changes the label, and k counts only bits that do"
+    if entry.linear and (truth_table != (np.bitwise_count(np.arange(2**k)) % 2 == 1)).any():
+        return "linear=True, and the label is not the XOR of the k bits"
+    if not 0 < probability < 1:
+        return f"the bit probability is {probability}, not between 0 and 1"
+    return None
+
+
 def evaluate(truth_table: np.ndarray, inputs: np.ndarray, support: np.ndarray) -> np.ndarray:
     """The labels ``g(x_S)`` of the inputs, bool ``[...]``.
 

@@ -7,7 +7,7 @@ from typing import Annotated, NamedTuple
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from pipeline.config.sections import Count, ListOf, Location, Section, Size, check_known, name_of, reject, setting
-from pipeline.functions import FUNCTIONS
+from pipeline.functions import FUNCTIONS, function_problem
 
 NO_TRAINING = "none"  # the name of the training protocol of a learner that is fitted at once, in paths
 
@@ -94,12 +94,11 @@ class Experiment(Section):
 
     @model_validator(mode="after")
     def _function_allows_k(self) -> "Experiment":
-        check = FUNCTIONS[self.function].check_sparsity
         reject(
-            ((*location, "k", index), problem)
+            ((*location, "k", index), wrong)
             for location, grid in self.located_grids()
             for index, k in enumerate(grid.k)
-            if (problem := check(k))
+            if (wrong := function_problem(self.function, k))
         )
         return self
 

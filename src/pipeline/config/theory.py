@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, ValidationInfo
 from pipeline.config.learners import Transformer
 from pipeline.config.protocols import REJECTION_MEND, Data, Training
 from pipeline.config.sections import Count, ListOf, Location, Section, Size, check_known, name_of
-from pipeline.functions import FUNCTIONS
+from pipeline.functions import FUNCTIONS, function_problem
 from pipeline.search_bounds import too_large
 
 MAX_SPARSITY = 8  # the general construction takes up to 2^k - 1 hidden units
@@ -28,8 +28,8 @@ def _long_enough(T: int, info: ValidationInfo) -> int:
 
 def _defined(k: int, info: ValidationInfo) -> int:
     function = info.data.get("function")
-    if function and (problem := FUNCTIONS[function].check_sparsity(k)):
-        raise ValueError(problem)
+    if function and (wrong := function_problem(function, k)):
+        raise ValueError(wrong)
     return k
 
 
@@ -115,9 +115,20 @@ def theory_problems(
     """What does not fit together in the section, each at its location below it."""
     if theory.representation and "and" not in theory.representation.functions:
         yield ("representation", "functions"), "'and' is missing, which the capacity bounds look at; add it"
+    if theory.representation:
+        yield from ((("representation", *at), wrong) for at, wrong in _function_problems(theory.representation))
     for name, part in (("heads", theory.heads), ("basin", theory.basin)):
         if part:
-            yield from (((name, *at), problem) for at, problem in _run_problems(part, data, models, training))
+            yield from (((name, *at), wrong) for at, wrong in _run_problems(part, data, models, training))
+
+
+def _function_problems(part: Representation) -> Iterator[tuple[Location, str]]:
+    """Functions that are not what their entries say at some k of a sweep, where they are defined."""
+    sparsities = sorted({k for _, sweep in part.sweeps for k in sweep.k})
+    for index, name in enumerate(part.functions):
+        defined = (k for k in sparsities if not FUNCTIONS[name].check_sparsity(k))
+        if wrong := next(filter(None, (function_problem(name, k) for k in defined)), None):
+            yield ("functions", index), wrong
 
 
 def _run_problems(
@@ -133,7 +144,7 @@ def _run_problems(
         yield ("training",), f"{part.training!r} draws fresh samples; use a protocol with samples: fixed"
     largest = part.T if isinstance(part.T, int) else max(part.T)
     smallest = min((part.n,) if isinstance(part.n, int) else part.n)
-    if data[part.data].reject_ambiguous and (problem := too_large(part.function, part.k, largest, smallest)):
-        yield ("T",), f"{problem}; {REJECTION_MEND}"
+    if data[part.data].reject_ambiguous and (wrong := too_large(part.function, part.k, largest, smallest)):
+        yield ("T",), f"{wrong}; {REJECTION_MEND}"
     if smallest < (protocol.batch_size or 0):
         yield ("n",), f"{smallest} is smaller than batch_size = {protocol.batch_size}; use n >= {protocol.batch_size}"
