@@ -194,6 +194,15 @@ def test_cells_of_several_grids():
     assert len(cells) == 6
 
 
+def test_a_further_grid_leaves_out_what_is_that_of_the_first():
+    further = [{"T": [16, 20]}, {"n": [40], "seeds": 2}]
+    cells = parse(edited(("experiments.and3.more_grids", further))).experiments["and3"].cells()
+    assert {(k, T, n): seeds for (*_, k, T, n), seeds in cells.items()} == {
+        **{(3, T, n): 5 for T in (8, 12, 16, 20) for n in (10, 20)},
+        **{(3, T, 40): 2 for T in (8, 12)},
+    }
+
+
 @pytest.mark.parametrize(
     ("seeds", "size", "blocks"),
     [

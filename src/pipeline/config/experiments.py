@@ -80,7 +80,8 @@ class Experiment(Section):
     )
     grid: Grid = Field(Grid(), description="The cells.")
     more_grids: Annotated[tuple[Grid, ...], Field(strict=False)] = Field(
-        (), description="Further cells, where other T need other n; no cell twice."
+        (),
+        description="Further cells, where other T need other n; what one leaves out is that of `grid`. No cell twice.",
     )
     adaptive: Adaptive | None = Field(
         None, description="Further runs near the threshold; null: none. For runs that are trained on fixed samples."
@@ -101,6 +102,14 @@ class Experiment(Section):
             if (wrong := function_problem(self.function, k))
         )
         return self
+
+    @field_validator("more_grids", mode="before")
+    @classmethod
+    def _grids_start_from_the_first(cls, more: object, info: ValidationInfo) -> object:
+        if not isinstance(more, list) or "grid" not in info.data:
+            return more
+        first = info.data["grid"].model_dump()
+        return [first | one if isinstance(one, dict) else one for one in more]
 
     @field_validator("more_grids")
     @classmethod
