@@ -121,8 +121,34 @@ def test_figures_that_are_left_out_need_nothing(drawn, tmp_path):
         with pytest.raises(ConfigError, match=r"^figures\.critical_sample_size\.paper_points: there is no file "):
             targets.paper_points(made, tmp_path, "critical_sample_size")
     points = tmp_path / "points.csv"
-    points.touch()
+    points.write_text("context_length,critical_sample_size,bar_low,bar_high\n100,50,48,52.5\n")
     assert targets.paper_points(made, tmp_path, "critical_sample_size") == ([str(points)] if drawn else [])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "context_length,critical_sample_size,bar_low,bar_high\n",
+        "T,n,bar_low,bar_high\n100,50,48,52\n",
+        "context_length,critical_sample_size,bar_low,bar_high\n100,50,48\n",
+        "context_length,critical_sample_size,bar_low,bar_high\n100,50,48,?\n",
+        "context_length,critical_sample_size,bar_low,bar_high\n100,50,48,nan\n",
+        "context_length,critical_sample_size,bar_low,bar_high\n0,50,48,52\n",
+        b"\xff\xfe\x00",
+    ],
+)
+def test_a_file_that_holds_no_points_is_refused_before_anything_runs(text, tmp_path):
+    points = tmp_path / "points.csv"
+    points.write_bytes(text.encode() if isinstance(text, str) else text)
+    figure = {"experiments": ["one"], "paper_points": "points.csv"}
+    config = parse({"experiments": {"one": {}}, "figures": {"critical_sample_size": figure}})
+    with pytest.raises(ConfigError) as error:
+        targets.paper_points(config, tmp_path, "critical_sample_size")
+    assert str(error.value) == (
+        f"figures.critical_sample_size.paper_points: {points} needs the columns context_length, critical_sample_size, "
+        "bar_low, bar_high, and positive numbers below them; correct the file, or write paper_points: null"
+    )
 
 
 ADAPTIVE = "{T}/{round}/{size}"

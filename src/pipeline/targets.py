@@ -1,6 +1,8 @@
 """Which files the workflow's rules read and make, by the config."""
 
+import csv
 import glob
+import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,6 +16,8 @@ from pipeline.config import Adaptive, Cell, Config, ConfigError, CurveAddress, E
 
 # The result file of a training job, for commands beside the workflow: it is the output of the rule train.
 RUN_FILE = "results/runs/{data}/{function}/{model}/{training}/k{k}/T{T}/n{n}/seeds{seeds}.parquet"
+
+PAPER_COLUMNS = ("context_length", "critical_sample_size", "bar_low", "bar_high")
 
 
 def present_blocks(pattern: str, folder: Path = Path()) -> dict[Cell, list[range]]:
@@ -190,13 +194,29 @@ def paper_points(config: Config, root: Path, name: str) -> list[str]:
     """The file with the paper's points, as a list of one, or an empty list if a figure does not show them.
 
     Raises:
-        ConfigError: there is no such file.
+        ConfigError: there is no such file, or it holds no such points.
     """
     path = getattr(getattr(config.figures, name), "paper_points", None)
-    if path and not (root / path).is_file():
-        mend = "correct the path, or write paper_points: null"
-        raise ConfigError(f"figures.{name}.paper_points: there is no file {root / path}; {mend}")
-    return [str(root / path)] if path else []
+    if not path:
+        return []
+    if wrong := _no_points(root / path):
+        raise ConfigError(f"figures.{name}.paper_points: {wrong}, or write paper_points: null")
+    return [str(root / path)]
+
+
+def _no_points(path: Path) -> str | None:
+    """Why a file does not give points of the paper, with the mend; None if it does."""
+    if not path.is_file():
+        return f"there is no file {path}; correct the path"
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        points = [tuple(float(row[column]) for column in PAPER_COLUMNS) for row in rows]
+    except (csv.Error, KeyError, TypeError, ValueError):
+        points = []
+    if not points or not all(0 < value < math.inf for point in points for value in point):
+        return f"{path} needs the columns {', '.join(PAPER_COLUMNS)}, and positive numbers below them; correct the file"
+    return None
 
 
 def claims_tables(config: Config, claims: Mapping[str, Claim], folder: str) -> list[str]:
