@@ -8,21 +8,29 @@ import pytest
 
 from pipeline.publish import publish
 
+CONFIG = "experiments: {one: {}}\nfigures: {laws: {experiments: [one]}}\n"
+
 
 def test_tables_figures_and_a_manifest_are_kept(tmp_path):
     results, target = tmp_path / "checkout" / "results", tmp_path / "checkout" / "docs" / "results" / "and3"
     target.mkdir(parents=True)
-    (target / "config.yaml").write_text("kept earlier")
     for name in (
         "tables/runs.parquet",
-        "figures/a.svg",
-        "figures/a.html",
+        "tables/transitions.parquet",
+        "figures/laws.svg",
+        "figures/laws.html",
+        "figures/learners.svg",
         "runs/x.parquet",
-        "config.yaml",
         "claims.md",
     ):
         (results / name).parent.mkdir(parents=True, exist_ok=True)
         (results / name).write_text(name)
+    (results / "config.yaml").write_text(CONFIG)
+    for name in ("config.yaml", "learners.svg", "README.md"):
+        (target / name).write_text("kept earlier")
+    (target / "manifest.json").write_text(
+        json.dumps({"sha256": {"config.yaml": "", "learners.svg": "", "gone.svg": ""}})
+    )
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(tmp_path / "checkout")]
     subprocess.run([*git, "init", "--quiet"], check=True)
     subprocess.run([*git, "add", "results/config.yaml", "docs"], check=True)
@@ -30,16 +38,17 @@ def test_tables_figures_and_a_manifest_are_kept(tmp_path):
     publish(results, target, "make paper")
     assert {path.name for path in target.iterdir()} == {
         "runs.parquet",
-        "a.svg",
+        "laws.svg",
         "config.yaml",
         "claims.md",
         "manifest.json",
+        "README.md",
     }
     manifest = json.loads((target / "manifest.json").read_text())
     head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
     assert (manifest["command"], manifest["commit"], manifest["uncommitted_changes"]) == ("make paper", head, False)
-    assert manifest["sha256"]["a.svg"] == hashlib.sha256(b"figures/a.svg").hexdigest()
-    (results / "config.yaml").write_text("changed")
+    assert manifest["sha256"]["laws.svg"] == hashlib.sha256(b"figures/laws.svg").hexdigest()
+    (results / "config.yaml").write_text(f"# changed\n{CONFIG}")
     publish(results, target, "make paper")
     assert json.loads((target / "manifest.json").read_text())["uncommitted_changes"] is True
 

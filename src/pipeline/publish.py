@@ -9,13 +9,17 @@ import json
 import shutil
 from pathlib import Path
 
+from pipeline import targets
+from pipeline.config import load
 from pipeline.provenance import provenance
 
-KEPT = ("config.yaml", "summary.txt", "claims.*", "tables/*.parquet", "figures/*.svg", "figures/*.png")
+MANIFEST = "manifest.json"
 
 
 def publish(results: Path, target: Path, command: str) -> None:
     """Copies tables, figures, config and summary, flat, and writes ``manifest.json``.
+
+    What another config left in the results folder is not copied; what was published before and is no longer made goes.
 
     Args:
         results: the results folder of a finished workflow, in the checkout that made it.
@@ -25,10 +29,12 @@ def publish(results: Path, target: Path, command: str) -> None:
     Raises:
         FileNotFoundError: there is nothing to copy.
     """
-    files = sorted(path for pattern in KEPT for path in results.glob(pattern))
-    if not files:
+    if not (results / "config.yaml").is_file():
         raise FileNotFoundError(f"{results} holds no finished results; run the workflow first")
+    files = _made(results)
     target.mkdir(parents=True, exist_ok=True)
+    for name in _published(target) - {path.name for path in files}:
+        (target / name).unlink(missing_ok=True)
     for path in files:
         shutil.copyfile(path, target / path.name)
     manifest = {
@@ -36,7 +42,22 @@ def publish(results: Path, target: Path, command: str) -> None:
         **provenance(results),
         "sha256": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files},
     }
-    (target / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    (target / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+
+
+def _made(results: Path) -> list[Path]:
+    """The files to keep that the results' own config makes, of those that are there."""
+    config = load(results / "config.yaml")
+    figures = (Path(path) for path in targets.figure_files(config, "figures"))
+    names = ["config.yaml", "summary.txt", "claims.json", "claims.md", *targets.table_files(config, "tables")]
+    names += [str(path) for path in figures if path.suffix != ".html"]
+    return sorted(results / name for name in names if (results / name).is_file())
+
+
+def _published(target: Path) -> set[str]:
+    """The names of the files that an earlier call put there."""
+    manifest = target / MANIFEST
+    return set(json.loads(manifest.read_text(encoding="utf-8"))["sha256"]) if manifest.exists() else set()
 
 
 def main() -> None:
