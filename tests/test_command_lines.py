@@ -54,3 +54,26 @@ def test_a_config_is_checked_before_all_else(folder, name, said, command):
     check = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert check.returncode == 1
     assert check.stderr == f"{said}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["CONFIGS=my.yaml"], "no variable CONFIGS here; known are PYTHON CONFIG SET TEMPLATE COMMAND RUN"),
+        (["config=my.yaml", "CONFIG=x.yaml"], "no variable config here; known are PYTHON CONFIG"),
+        (["my.yaml"], "no target my.yaml here; name config files by CONFIG, several in quotes"),
+        (["CONFIG=my.yaml", "tree.yaml"], "no target tree.yaml here; name config files by CONFIG, several in quotes"),
+    ],
+)
+def test_make_refuses_what_would_leave_the_papers_config(words, said):
+    run = subprocess.run(["make", "--dry-run", "run", *words], cwd=ROOT, capture_output=True, text=True)
+    assert (run.returncode, run.stdout) == (2, "")
+    assert said in run.stderr
+
+
+def test_make_takes_its_variables_and_options():
+    words = ["CONFIG=my.yaml tree.yaml", "PYTHON=python3", "COMMAND=make paper", "SHELL=/bin/sh", "MAKEFLAGS=-n"]
+    command = ["make", "--dry-run", "-j2", "--environment-overrides", "forecast", "crate", *words]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert "pipeline.forecast my.yaml tree.yaml\n" in run.stdout
