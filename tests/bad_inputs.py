@@ -351,7 +351,11 @@ WRONG_COMMANDS = [
         ["--cores", "2", "--config", "figures={critical_sample_size: {experiments: [and3], paper_points: absent.csv}}"],
         "absent.csv; correct the path, or write paper_points: null",
     ),
-    (["--cores", "2", "--config", "claims=absent.yaml"], "absent.yaml; correct the path, or write claims: null"),
+    (
+        ["--cores", "2", "--config", "claims=absent.yaml"],
+        "absent.yaml: No such file or directory; correct the path, or write claims: null",
+    ),
+    (["--cores", "2", "--config", "claims=config"], "config: Is a directory; correct the path, or write claims: null"),
     (["--cores", "2", "--configfile", "folder"], "Is a directory: 'folder'"),
     (
         ["--cores", "2", "--configfile", "empty.yaml"],
