@@ -62,7 +62,7 @@ watch: env
 	@PYTHONPATH=src python -m pipeline.watch $(CONFIG)
 
 report: env
-	$(RUN) --configfile $(CONFIG) --report results/report.html
+	python -m pipeline.report $(CONFIG)
 
 test: env
 	pytest

@@ -47,13 +47,23 @@ def test_numbers_nested_in_config_options_are_numbers(folder):
         ("twice.yaml", "The config is wrong:\ntwice.yaml:2: the key 'experiments' is there twice; correct the YAML"),
     ],
 )
-@pytest.mark.parametrize("command", ["forecast", "stale", "redraw", "profiling", "watch"])
+@pytest.mark.parametrize("command", ["forecast", "stale", "redraw", "profiling", "watch", "report"])
 def test_a_config_is_checked_before_all_else(folder, name, said, command):
     """By `make run` and `make forecast`, which do no more, and by the commands that look at results."""
     command = [sys.executable, "-m", f"pipeline.{command}", name]
     check = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert check.returncode == 1
     assert check.stderr == f"{said}\n"
+
+
+@pytest.mark.parametrize("command", ["profiling", "report"])
+def test_without_results_it_says_how_to_make_them(folder, command):
+    configs = [str(ROOT / "config" / name) for name in ("config.yaml", "smoke.yaml")]
+    run = subprocess.run(
+        [sys.executable, "-m", f"pipeline.{command}", *configs], cwd=folder, capture_output=True, text=True
+    )
+    assert run.returncode == 1
+    assert run.stderr == f"no finished results here; run: snakemake --cores all --configfile {' '.join(configs)}\n"
 
 
 @pytest.mark.parametrize(
