@@ -7,6 +7,7 @@ import pytest
 
 from bad_inputs import WRONG_COMMANDS
 from running import ROOT, environment
+from smoke import SMOKE
 
 TWICE = "experiments: {and3: {}}\nexperiments: {and3: {}}\n"
 
@@ -28,6 +29,20 @@ def test_a_wrong_command_line_stops_before_any_job(folder, options, said):
     assert run.returncode != 0
     assert said in run.stderr
     assert not (folder / "results").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "command", [["snakemake", "--cores", "1", "--configfile"], [sys.executable, "-m", "pipeline.stale"]]
+)
+def test_results_that_are_no_folder_are_said(folder, command):
+    for name in ("Snakefile", "src", "workflow", "config"):
+        (folder / name).symlink_to(ROOT / name)
+    (folder / "results").touch()
+    run = subprocess.run([*command, str(SMOKE)], cwd=folder, env=environment(), capture_output=True, text=True)
+    assert run.returncode == 1
+    assert "results is no folder; rename it, or work elsewhere by --directory" in run.stderr
+    assert "Traceback" not in run.stderr
 
 
 @pytest.mark.slow
