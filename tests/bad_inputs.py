@@ -93,7 +93,7 @@ WRONG = [
     ("training.paper.weight_decay", -0.1, "-0.1 is out of range; use a value >= 0.0"),
     ("training.paper.success.accuracy", 1.5, "1.5 is out of range; use a value <= 1.0"),
     ("analysis.success_share", 1, "1 is out of range; use a value < 1.0"),
-    ("analysis.bootstrap", 0, "0 is out of range; use a value >= 1"),
+    ("analysis.bootstrap", 1, "1 is out of range; use a value >= 39"),
     ("models.tiny.heads", 0, "0 is out of range; use a value >= 1"),
     ("experiments.and3.grid.seeds", 0, "0 is out of range; use a value >= 1"),
     (

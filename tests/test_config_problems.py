@@ -187,7 +187,7 @@ def test_all_problems_at_once():
         "experiments.and3.grid.T[1]: 1.5 is not an integer; write a whole number",
         "experiments.and3.grid.T[2]: 2 is smaller than k = 3; use T >= 3",
         "experiments.curves.model: unknown model 'tinny'; did you mean 'tiny'?",
-        "analysis.bootstrap: 0 is out of range; use a value >= 1",
+        "analysis.bootstrap: 0 is out of range; use a value >= 39",
         "figures.success_heatmap.experiments[0]: unknown experiment 'and4'; did you mean 'and3'?",
         "extra: unknown key; use one of: "
         "analysis, claims, compute, data, experiments, figures, models, theory, training",
