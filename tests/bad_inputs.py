@@ -263,6 +263,13 @@ WRONG_ELSEWHERE = [
         "experiments.curves.data: unknown data 'standard'; use one of: other",
     ),
     (
+        "data",
+        {"a\nb": {}},
+        "data.'a\\nb': 'a\\nb' is not a valid name; use a-z, 0-9 and _, a letter first\n"
+        "experiments.and3.data: unknown data 'standard'; use one of: 'a\\nb'\n"
+        "experiments.curves.data: unknown data 'standard'; use one of: 'a\\nb'",
+    ),
+    (
         "models",
         {7: {}, "tiny": {}},
         "models[7]: 7 is not text; write text, in quotes if need be",
