@@ -6,6 +6,14 @@ RUN = snakemake --cores all
 # each laid over those before it: make stale CONFIG="config/config.yaml my-changes.yaml"
 CONFIG ?= config/config.yaml
 
+# make passes over what it does not know, and CONFIGS=my.yaml would run the paper's set.
+KNOWN = PYTHON CONFIG SET TEMPLATE COMMAND RUN
+GIVEN := $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),$(name)))
+UNKNOWN := $(strip $(filter-out $(KNOWN) SHELL MAKE%,$(GIVEN)))
+$(if $(UNKNOWN),$(error no variable $(UNKNOWN) here; known are $(KNOWN); one of the environment stands before make))
+FILES := $(filter %.yaml %.yml,$(MAKECMDGOALS))
+$(if $(FILES),$(error no target $(FILES) here; name config files by CONFIG, several in quotes))
+
 .PHONY: env quick paper smoke run forecast figures reanalyse stale profile watch report test test-page bench simulate lint docs site paper-ready crate clean
 
 env: .venv/installed
@@ -54,7 +62,7 @@ watch: env
 	@PYTHONPATH=src python -m pipeline.watch $(CONFIG)
 
 report: env
-	$(RUN) --configfile $(CONFIG) --report results/report.html
+	python -m pipeline.report $(CONFIG)
 
 test: env
 	pytest

@@ -49,6 +49,10 @@ try:
 except pipeline.config.ConfigError as error:
     raise WorkflowError(f"The config is wrong:\n{error}") from None
 
+if Path("results").exists() and not Path("results").is_dir():
+    raise WorkflowError(
+        "results is no folder; rename it, or work elsewhere by --directory"
+    )
 
 # What is damaged is made again, like what is missing. Not by the processes of single jobs, while others write.
 if workflow.is_main_process:

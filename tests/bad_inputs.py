@@ -93,7 +93,7 @@ WRONG = [
     ("training.paper.weight_decay", -0.1, "-0.1 is out of range; use a value >= 0.0"),
     ("training.paper.success.accuracy", 1.5, "1.5 is out of range; use a value <= 1.0"),
     ("analysis.success_share", 1, "1 is out of range; use a value < 1.0"),
-    ("analysis.bootstrap", 0, "0 is out of range; use a value >= 1"),
+    ("analysis.bootstrap", 1, "1 is out of range; use a value >= 39"),
     ("models.tiny.heads", 0, "0 is out of range; use a value >= 1"),
     ("experiments.and3.grid.seeds", 0, "0 is out of range; use a value >= 1"),
     (
@@ -263,6 +263,13 @@ WRONG_ELSEWHERE = [
         "experiments.curves.data: unknown data 'standard'; use one of: other",
     ),
     (
+        "data",
+        {"a\nb": {}},
+        "data.'a\\nb': 'a\\nb' is not a valid name; use a-z, 0-9 and _, a letter first\n"
+        "experiments.and3.data: unknown data 'standard'; use one of: 'a\\nb'\n"
+        "experiments.curves.data: unknown data 'standard'; use one of: 'a\\nb'",
+    ),
+    (
         "models",
         {7: {}, "tiny": {}},
         "models[7]: 7 is not text; write text, in quotes if need be",
@@ -351,7 +358,11 @@ WRONG_COMMANDS = [
         ["--cores", "2", "--config", "figures={critical_sample_size: {experiments: [and3], paper_points: absent.csv}}"],
         "absent.csv; correct the path, or write paper_points: null",
     ),
-    (["--cores", "2", "--config", "claims=absent.yaml"], "absent.yaml; correct the path, or write claims: null"),
+    (
+        ["--cores", "2", "--config", "claims=absent.yaml"],
+        "absent.yaml: No such file or directory; correct the path, or write claims: null",
+    ),
+    (["--cores", "2", "--config", "claims=config"], "config: Is a directory; correct the path, or write claims: null"),
     (["--cores", "2", "--configfile", "folder"], "Is a directory: 'folder'"),
     (
         ["--cores", "2", "--configfile", "empty.yaml"],

@@ -31,6 +31,7 @@ claims:
     tables: [runs]
     parameters: {{series: {json.dumps(PARITY)}, at_least: 0.5, runs: 10}}
 """
+FOLDER = object()
 
 
 def problems(**edits) -> list[str]:
@@ -94,12 +95,15 @@ def test_a_wrong_key_in_a_list_of_series_is_named():
         ("[1]", "{path}: a list is not a mapping; write claims: and below it the claims by id"),
         ("claim: {}", "{path}: claims: missing; add it\n{path}: claim: unknown key; did you mean 'claims'?"),
         ("a: 1\na: 2", "{path}:2: the key 'a' is there twice; correct the YAML"),
-        (None, "claims: there is no file {path}; correct the path, or write claims: null"),
+        (None, "claims: {path}: No such file or directory; correct the path, or write claims: null"),
+        (FOLDER, "claims: {path}: Is a directory; correct the path, or write claims: null"),
     ],
 )
 def test_wrong_files(tmp_path, text, problem):
     path = tmp_path / "claims.yaml"
-    if text is not None:
+    if text is FOLDER:
+        path.mkdir()
+    elif text is not None:
         path.write_text(text)
     with pytest.raises(ConfigError) as error:
         load(path)

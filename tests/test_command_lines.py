@@ -7,6 +7,7 @@ import pytest
 
 from bad_inputs import WRONG_COMMANDS
 from running import ROOT, environment
+from smoke import SMOKE
 
 TWICE = "experiments: {and3: {}}\nexperiments: {and3: {}}\n"
 
@@ -31,6 +32,20 @@ def test_a_wrong_command_line_stops_before_any_job(folder, options, said):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "command", [["snakemake", "--cores", "1", "--configfile"], [sys.executable, "-m", "pipeline.stale"]]
+)
+def test_results_that_are_no_folder_are_said(folder, command):
+    for name in ("Snakefile", "src", "workflow", "config"):
+        (folder / name).symlink_to(ROOT / name)
+    (folder / "results").touch()
+    run = subprocess.run([*command, str(SMOKE)], cwd=folder, env=environment(), capture_output=True, text=True)
+    assert run.returncode == 1
+    assert "results is no folder; rename it, or work elsewhere by --directory" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+@pytest.mark.slow
 def test_numbers_nested_in_config_options_are_numbers(folder):
     command = ["snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", "1", "results/config.yaml"]
     command += ["--configfile", str(ROOT / "config/smoke.yaml"), "--config", "compute={seeds_per_job: 3}"]
@@ -47,10 +62,43 @@ def test_numbers_nested_in_config_options_are_numbers(folder):
         ("twice.yaml", "The config is wrong:\ntwice.yaml:2: the key 'experiments' is there twice; correct the YAML"),
     ],
 )
-@pytest.mark.parametrize("command", ["forecast", "stale", "redraw", "profiling", "watch"])
+@pytest.mark.parametrize("command", ["forecast", "stale", "redraw", "profiling", "watch", "report"])
 def test_a_config_is_checked_before_all_else(folder, name, said, command):
     """By `make run` and `make forecast`, which do no more, and by the commands that look at results."""
     command = [sys.executable, "-m", f"pipeline.{command}", name]
     check = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert check.returncode == 1
     assert check.stderr == f"{said}\n"
+
+
+@pytest.mark.parametrize("command", ["profiling", "report"])
+def test_without_results_it_says_how_to_make_them(folder, command):
+    configs = [str(ROOT / "config" / name) for name in ("config.yaml", "smoke.yaml")]
+    run = subprocess.run(
+        [sys.executable, "-m", f"pipeline.{command}", *configs], cwd=folder, capture_output=True, text=True
+    )
+    assert run.returncode == 1
+    assert run.stderr == f"no finished results here; run: snakemake --cores all --configfile {' '.join(configs)}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["CONFIGS=my.yaml"], "no variable CONFIGS here; known are PYTHON CONFIG SET TEMPLATE COMMAND RUN"),
+        (["config=my.yaml", "CONFIG=x.yaml"], "no variable config here; known are PYTHON CONFIG"),
+        (["my.yaml"], "no target my.yaml here; name config files by CONFIG, several in quotes"),
+        (["CONFIG=my.yaml", "tree.yaml"], "no target tree.yaml here; name config files by CONFIG, several in quotes"),
+    ],
+)
+def test_make_refuses_what_would_leave_the_papers_config(words, said):
+    run = subprocess.run(["make", "--dry-run", "run", *words], cwd=ROOT, capture_output=True, text=True)
+    assert (run.returncode, run.stdout) == (2, "")
+    assert said in run.stderr
+
+
+def test_make_takes_its_variables_and_options():
+    words = ["CONFIG=my.yaml tree.yaml", "PYTHON=python3", "COMMAND=make paper", "SHELL=/bin/sh", "MAKEFLAGS=-n"]
+    command = ["make", "--dry-run", "-j2", "--environment-overrides", "forecast", "crate", *words]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert "pipeline.forecast my.yaml tree.yaml\n" in run.stdout

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bad_inputs import REMOVE, WRONG, WRONG_ELSEWHERE, WRONG_FILES, edited, problems, valid
+from pipeline.baselines.consistent import ELIMINATION
 from pipeline.config import (
     ConfigError,
     parse,
@@ -106,6 +107,7 @@ def test_learner_and_training_fit(model, training, problem):
 def test_a_search_that_is_too_long_is_refused_before_any_job():
     grid = {"k": [3], "T": [100, 5000]}
     raw = {
+        "data": {"standard": {"reject_ambiguous": False}},
         "models": {"exact": {"kind": "consistent"}},
         "experiments": {
             "and3": {"function": "and", "model": "exact", "training": None, "grid": grid},
@@ -119,6 +121,21 @@ def test_a_search_that_is_too_long_is_refused_before_any_job():
         f"experiments.junta3.grid.T[1]: {told}, or a data protocol with reject_ambiguous: false"
     ]
     parse({"data": {"standard": {"reject_ambiguous": False}}, "experiments": rejecting})
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_an_exact_search_on_samples_that_were_searched_is_refused(function):
+    one = {"function": function, "model": "exact", "training": None, "grid": {"k": [3], "T": [8]}}
+    raw = {"models": {"exact": {"kind": "consistent"}}, "experiments": {"one": one}}
+    if function in ELIMINATION:
+        parse(raw)
+    else:
+        assert problems(raw) == [
+            "experiments.one.data: 'standard' rejects ambiguous samples, and on the others the exact search of 'exact' "
+            "cannot fail; use a data protocol with reject_ambiguous: false"
+        ]
+    parse(raw | {"data": {"standard": {"label_noise": 0.1}}})
+    parse(raw | {"data": {"standard": {"reject_ambiguous": False}}})
 
 
 def test_the_largest_cell_of_a_parity_is_allowed():
@@ -187,7 +204,7 @@ def test_all_problems_at_once():
         "experiments.and3.grid.T[1]: 1.5 is not an integer; write a whole number",
         "experiments.and3.grid.T[2]: 2 is smaller than k = 3; use T >= 3",
         "experiments.curves.model: unknown model 'tinny'; did you mean 'tiny'?",
-        "analysis.bootstrap: 0 is out of range; use a value >= 1",
+        "analysis.bootstrap: 0 is out of range; use a value >= 39",
         "figures.success_heatmap.experiments[0]: unknown experiment 'and4'; did you mean 'and3'?",
         "extra: unknown key; use one of: "
         "analysis, claims, compute, data, experiments, figures, models, theory, training",

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import re
 import subprocess
 import sys
 
@@ -193,6 +194,11 @@ def test_a_gpu_that_is_not_there_is_named(monkeypatch):
 def test_want_of_memory_is_told_from_other_errors(error, expected, caplog):
     arguments._report(type(error), error, None)
     assert (LESS_MEMORY in caplog.text) == expected
+
+
+def test_the_settings_that_memory_grows_with_are_named():
+    named = {word.removeprefix("compute.") for word in re.findall(r"[\w.]+", LESS_MEMORY)}
+    assert {"seeds_per_job", "T", "n", "width", "layers", "max_steps", "holdout_size"} <= named
 
 
 def test_the_command_logs_to_its_file(folder):

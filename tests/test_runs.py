@@ -1,12 +1,14 @@
 """From result files to the tables of runs, of their curves and of their attention."""
 
+import re
+
 import pandas as pd
 import pyarrow as pa
 import pytest
 
 from pipeline.results import SCHEMA
 from pipeline.runs import attention, attention_maps, learning_curves, progress, runs_table
-from pipeline.storage import read_table, write_frame, write_table
+from pipeline.storage import TornFileError, read_table, write_frame, write_table
 
 CELL = {"function": "and", "data": "standard", "model": "transformer", "training": "paper", "k": 3, "T": 10}
 GRID = {"k": [3], "T": [10], "n": [20, 30], "seeds": 2}
@@ -53,6 +55,20 @@ def test_a_run_stands_in_every_experiment_it_belongs_to(files):
     assert table["success_step"].tolist() == [40, pd.NA, 40, 40, 40]
     contract = "experiment function model k T n seed success success_step best_holdout_accuracy train_loss steps status"
     assert list(table)[:13] == contract.split()
+
+
+@pytest.mark.parametrize(
+    ("rewritten", "column"),
+    [
+        (lambda table: pa.Table.from_pandas(table.to_pandas()), "function"),  # as pandas writes it
+        (lambda table: table.drop_columns("status"), "status"),
+    ],
+)
+def test_a_file_that_another_program_wrote_is_named(files, rewritten, column):
+    write_table(rewritten(read_table(files[1])), files[1])
+    said = f"{files[1]} is damaged (its column {column} is not as its job writes it, so another program did); delete it"
+    with pytest.raises(TornFileError, match=f"^{re.escape(said)}"):
+        runs_table(files, {"main": EXPERIMENT})
 
 
 def test_an_experiment_of_several_grids_takes_the_runs_of_each(files):

@@ -1,7 +1,9 @@
 """What is stale, in plain words: from the text of a dry run to the report."""
 
+import subprocess
+
 from pipeline.config import Cell, load
-from pipeline.dry_run import Job, parse
+from pipeline.dry_run import Job, dry_run, parse
 from pipeline.stale import report
 from smoke import SMOKE
 
@@ -43,6 +45,13 @@ def test_a_dry_run_is_read():
         {"data": "small", "function": "and", "T": "8"},
     )
     assert (figure.rule, figure.wildcards) == ("figure_noise", {})
+
+
+def test_files_that_a_dry_run_set_aside_are_said(monkeypatch, capsys):
+    aside = "results/x.parquet is damaged: renamed to x.parquet.damaged, and made again\n"
+    monkeypatch.setattr(subprocess, "run", lambda *args, **options: subprocess.CompletedProcess(args, 0, TEXT, aside))
+    assert [job.rule for job in dry_run([SMOKE])] == ["train", "figure_noise"]
+    assert capsys.readouterr().err == aside
 
 
 def missing(**address: str) -> Job:

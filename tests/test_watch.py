@@ -1,5 +1,7 @@
 """Following a run of the workflow from its run files."""
 
+import sys
+
 import pandas as pd
 import pytest
 
@@ -97,3 +99,13 @@ def test_the_figure_is_drawn_from_what_is_there(tmp_path):
     run.look(costs)
     assert watch.draw(made, run, tmp_path / "watch.svg")
     assert (tmp_path / "watch.svg").read_text(encoding="utf-8").startswith("<svg")
+
+
+def test_a_figure_that_cannot_be_written_is_said(tmp_path, monkeypatch):
+    made = config()
+    write(tmp_path, next(iter(job_costs(made))), ["succeeded", "failed"], T=10)
+    (tmp_path / "my.yaml").write_text(made.model_dump_json())
+    options = ["--folder", str(tmp_path), "--picture", str(tmp_path), "--once"]
+    monkeypatch.setattr(sys, "argv", ["watch", str(tmp_path / "my.yaml"), *options])
+    with pytest.raises(SystemExit, match=rf"^cannot write {tmp_path}: Is a directory; "):
+        watch.main()

@@ -18,3 +18,8 @@ def config_of(paths: Iterable[Path]) -> Config:
         raise SystemExit(f"The config is wrong:\n{error}") from None
     except OSError as error:
         raise SystemExit(f"{error.filename}: {error.strerror}; name a YAML file such as config/quick.yaml") from None
+
+
+def unfinished(paths: Iterable[Path]) -> str:
+    """What a command says that finds no results of the config in files, with the mend."""
+    return f"no finished results here; run: snakemake --cores all --configfile {' '.join(map(str, paths))}"

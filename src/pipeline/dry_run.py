@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +36,8 @@ class WorkflowFailed(Exception):
 def dry_run(configs: Iterable[Path], *targets: str) -> list[Job]:
     """The jobs that `snakemake` would start here for config files, without the targets that only gather files.
 
+    What it says besides, such as which damaged files it set aside, goes to standard error.
+
     Args:
         configs: the config files, each laid over those before it.
         targets: of the workflow; none: its default.
@@ -46,7 +49,8 @@ def dry_run(configs: Iterable[Path], *targets: str) -> list[Job]:
     done = subprocess.run(["snakemake", *targets, *options], capture_output=True, text=True)
     if done.returncode:
         raise WorkflowFailed((done.stderr + done.stdout).strip())
-    return parse(done.stdout + done.stderr)
+    sys.stderr.write(done.stderr)
+    return parse(done.stdout)
 
 
 def parse(text: str) -> list[Job]:

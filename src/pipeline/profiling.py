@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.command import config_of
+from pipeline.command import config_of, unfinished
 from pipeline.dry_run import WorkflowFailed, dry_run
 
 RECORDS = Path(".snakemake/metadata")
@@ -48,6 +48,8 @@ def job_times(records: Path = RECORDS) -> list[JobTime]:
     found: dict[str, JobTime] = {}
     for record in (json.loads(path.read_text()) for path in records.rglob("*") if path.is_file()):
         (log,) = record["log"]
+        if not Path(log).exists():  # deleted with the results, which the records outlive
+            continue
         learning = _learning(Path(log)) if record["rule"] in TIMED else 0.0
         job = JobTime(record["rule"], record["starttime"], record["endtime"], learning)
         found[log] = job._replace(end=max(job.end, found.get(log, job).end))  # an output's time is when it was written
@@ -100,8 +102,7 @@ def main() -> None:
     config_of(given.config)
     jobs = job_times()
     if not jobs:
-        files = " ".join(map(str, given.config))
-        sys.exit(f"nothing has run here yet; run: snakemake --cores all --configfile {files}")
+        sys.exit(unfinished(given.config))
     try:
         stale = dry_run(given.config)
     except WorkflowFailed as error:

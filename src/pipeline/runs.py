@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from pipeline.storage import read_table
+from pipeline.results import SCHEMA
+from pipeline.storage import TornFileError, read_table
 
 KEY = ["experiment", "function", "model", "k", "T", "n", "seed"]
 OUTCOME = ["success", "success_step", "best_holdout_accuracy", "train_loss", "steps", "status"]
@@ -26,12 +27,26 @@ def read_runs(files: Iterable[Path], columns: list[str], adaptive: Iterable[Path
 
     ``adaptive`` marks the rows of the files of that name: runs that an adaptive design chose. Where the grid of another
     experiment has the same run, it is in both kinds of files.
+
+    Raises:
+        TornFileError: a file is damaged, or another program wrote it; the message says which file to delete.
     """
     address = ["function", "data", "model", "training", "k", "T", "n", "seed"]
     kinds = [(path, False) for path in files] + [(path, True) for path in adaptive]
-    tables = [(read_table(path, list(dict.fromkeys(address + columns))), kind) for path, kind in kinds]
+    tables = [(_read(path, list(dict.fromkeys(address + columns))), kind) for path, kind in kinds]
     runs = pa.concat_tables(table for table, _ in tables).to_pandas()
     return runs.assign(adaptive=np.repeat([kind for _, kind in tables], [len(table) for table, _ in tables]))
+
+
+def _read(path: Path, columns: list[str]) -> pa.Table:
+    """Columns of a result file, each of the type that its job writes."""
+    table = read_table(path, columns)
+    types = dict(zip(table.column_names, table.schema.types, strict=True))
+    for name in columns:
+        if types.get(name) != SCHEMA.field(name).type:
+            wrong = f"its column {name} is not as its job writes it, so another program did"
+            raise TornFileError(f"{path} is damaged ({wrong}); delete it and run snakemake again to rebuild it")
+    return table
 
 
 def assign_experiments(runs: pd.DataFrame, experiments: Mapping[str, Mapping]) -> pd.DataFrame:

@@ -198,7 +198,7 @@ def main() -> None:
     try:
         follow(config, given.folder, given.picture, None if given.once else given.interval)
     except OSError as error:
-        raise SystemExit(f"{error.filename}: {error.strerror}") from None
+        raise SystemExit(": ".join(filter(None, (error.filename, error.strerror)))) from None
     except KeyboardInterrupt:
         pass
 

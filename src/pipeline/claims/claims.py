@@ -77,12 +77,13 @@ def load(path: Path) -> dict[str, Claim]:
     """The claims in a YAML file, by id.
 
     Raises:
-        ConfigError: the file is absent, no YAML, or something is wrong with it; the message lists every problem.
+        ConfigError: it cannot be read, is no YAML, or something is wrong with it; the message lists every problem.
     """
     try:
         raw = read(path)
-    except FileNotFoundError:
-        raise ConfigError(f"claims: there is no file {path}; correct the path, or write claims: null") from None
+    except OSError as error:
+        mend = "correct the path, or write claims: null"
+        raise ConfigError(f"claims: {path}: {error.strerror}; {mend}") from None
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}: {show(raw)} is not a mapping; write claims: and below it the claims by id")
     return parse(raw, f"{path}: ")

@@ -17,6 +17,12 @@ Problems = Iterator[tuple[Location, str]]
 def experiment_problems(experiment: Experiment, data: Data, model: Section, training: Training | None) -> Problems:
     """What does not fit together in an experiment, each at its location below the experiment."""
     yield from _search_problems(experiment, data, model)
+    if isinstance(model, Consistent) and _is_searched_before(experiment, data):
+        yield (
+            ("data",),
+            f"{experiment.data!r} rejects ambiguous samples, and on the others the exact search of "
+            f"{experiment.model!r} cannot fail; use a data protocol with reject_ambiguous: false",
+        )
     if isinstance(model, tuple(TRAINED.values())) != (training is not None):
         yield ("training",), _MISFIT[training is None].format(experiment.model)
     elif experiment.adaptive and (training is None or training.samples == "fresh"):
@@ -107,6 +113,11 @@ def _search_problems(experiment: Experiment, data: Data, model: Section) -> Prob
         for index, T in enumerate(grid.T):
             problems = (too_large(experiment.function, k, T, fewest) for k in grid.k)
             yield from (((*location, "T", index), f"{problem}; {mend}") for problem in problems if problem)
+
+
+def _is_searched_before(experiment: Experiment, data: Data) -> bool:
+    """Whether the consistent learner's own search, which AND and OR take none of, has a single support to find."""
+    return data.reject_ambiguous and not data.noisy and experiment.function not in ("and", "or")
 
 
 def figure_problems(

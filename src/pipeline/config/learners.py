@@ -89,7 +89,8 @@ class Consistent(Section):
 
     For AND (and OR, its mirror image) the classical elimination algorithm, which does not know k; for every other
     function an exact search among the k-subsets, which knows k and the truth table. Data that has ambiguous samples
-    rejected would do the search's work. T and k for which the search is too large are refused.
+    rejected would do the search's work, and is refused unless it has noise. T and k for which the search is too large
+    are refused.
     """
 
     kind: Literal["consistent"] = Field(description="The learner.")

@@ -10,7 +10,7 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from pipeline.config.sections import Location, Section, nearest, show
+from pipeline.config.sections import Location, Section, nearest, on_a_line, show
 
 
 class ConfigError(ValueError):
@@ -98,12 +98,8 @@ def _path(error: ErrorDetails, form: Form) -> str:
         location += (form.tag,)
     elif location[0] == form.key and location[2:3] and location[2] in form.kinds:
         location = location[:2] + location[3:]  # pydantic tells the kind, which is no key
-    parts = (f"[{part}]" if isinstance(part, int) else f".{_on_a_line(part)}" for part in location if part != "[key]")
+    parts = (f"[{part}]" if isinstance(part, int) else f".{on_a_line(part)}" for part in location if part != "[key]")
     return "".join(parts).removeprefix(".")
-
-
-def _on_a_line(key: str) -> str:
-    return key if key and key.isprintable() else repr(key)
 
 
 def _explain(error: ErrorDetails, form: Form) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from functools import cached_property
 from math import ceil
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -33,7 +33,9 @@ class Analysis(Section):
         0.5, "remembered", "Share of a cell's runs that must succeed at the critical sample size; 0.4 or 0.5."
     )
     confidence: Share = setting(0.95, "ours", "Coverage of the confidence intervals, as a share.")
-    bootstrap: Count = setting(1000, "ours", "Number of bootstrap resamples.")
+    bootstrap: Annotated[int, Field(ge=39)] = setting(
+        1000, "ours", "Number of bootstrap resamples; of fewer than 39, none lies beyond the ends of a 95% interval."
+    )
 
 
 class Compute(Section):

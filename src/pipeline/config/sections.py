@@ -51,7 +51,12 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """The mend for an unknown name."""
     known = sorted(known)
     matches = get_close_matches(name, known, n=1, cutoff=0.7)
-    return f"did you mean {matches[0]!r}?" if matches else f"use one of: {', '.join(known)}"
+    return f"did you mean {matches[0]!r}?" if matches else f"use one of: {', '.join(map(on_a_line, known))}"
+
+
+def on_a_line(key: str) -> str:
+    """A key as it is written, quoted if it would not stay on its line."""
+    return key if key and key.isprintable() else repr(key)
 
 
 def check_known(kind: str, name: str, known: Collection[str]) -> str:
