@@ -9,7 +9,7 @@ CONFIG ?= config/config.yaml
 # make passes over what it does not know, and CONFIGS=my.yaml would run the paper's set.
 KNOWN = PYTHON CONFIG SET TEMPLATE COMMAND RUN
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),$(name)))
-UNKNOWN := $(strip $(filter-out $(KNOWN) SHELL MAKE%,$(GIVEN)))
+UNKNOWN := $(strip $(filter-out $(KNOWN) SHELL MAKE% PIP_%,$(GIVEN)))
 $(if $(UNKNOWN),$(error no variable $(UNKNOWN) here; known are $(KNOWN); one of the environment stands before make))
 FILES := $(filter %.yaml %.yml,$(MAKECMDGOALS))
 $(if $(FILES),$(error no target $(FILES) here; name config files by CONFIG, several in quotes))
