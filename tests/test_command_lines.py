@@ -97,7 +97,7 @@ def test_make_refuses_what_would_leave_the_papers_config(words, said):
 
 
 def test_make_takes_its_variables_and_options():
-    words = ["CONFIG=my.yaml tree.yaml", "PYTHON=python3", "COMMAND=make paper", "PIP_EXTRA_INDEX_URL=x", "MAKEFLAGS=-n"]
+    words = ["CONFIG=my.yaml tree.yaml", "PYTHON=python3", "COMMAND=make paper", "PIP_INDEX_URL=x", "MAKEFLAGS=-n"]
     command = ["make", "--dry-run", "-j2", "--environment-overrides", "forecast", "crate", *words]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
