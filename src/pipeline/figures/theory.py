@@ -6,6 +6,7 @@ from pathlib import Path
 
 import altair as alt
 import pandas as pd
+from scipy.stats import gmean
 
 from pipeline.figures import messages, style
 from pipeline.storage import read_frame
@@ -54,14 +55,10 @@ def points_and_means(
         joined: the series that are joined.
     """
     across, up = (axis["shorthand"].removesuffix(":Q") for axis in (x, y))
-    means = points[points["series"].isin(joined)].groupby(["series", across])[up].agg(_geometric_mean).reset_index()
+    means = points[points["series"].isin(joined)].groupby(["series", across])[up].agg(gmean).reset_index()
     marks = alt.Chart(points).mark_point(size=55, strokeWidth=1.6).encode(x, y, *looks.values())
     lines = alt.Chart(means).mark_line(strokeWidth=2).encode(x, y, looks[alt.Color])
     return alt.layer(lines, marks)
-
-
-def _geometric_mean(values: pd.Series) -> float:
-    return float(values.prod() ** (1 / len(values)))
 
 
 def ticks(values: pd.Series) -> list[float] | None:
