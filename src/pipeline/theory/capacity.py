@@ -47,17 +47,6 @@ def linear_entropy(radius: float, points: float, outputs: int = 1) -> float:
     return 8 * (radius * (one if outputs == 1 else several)) ** 2
 
 
-def maurey_size(radius: float, dimension: int, scale: float) -> int:
-    """Size of Maurey's cover of {w : ‖w‖₁ ≤ radius} at a scale, in the mean square over points of |x_i| ≤ 1.
-
-    Textbook (Maurey; Pisier 1981; Zhang 2002): averages of j = ⌈(radius / scale)²⌉ of the 2 · dimension + 1 vectors
-    0, ± radius · e_i. Drawn at random with mean w, such an average misses w by at most radius / √j in the mean square,
-    so one of them does. As multisets they are C(2 · dimension + j, j).
-    """
-    j = math.ceil((radius / scale) ** 2)
-    return math.comb(2 * dimension + j, j)
-
-
 def head_entropy(frobenius: float, spectral: float, query: float, samples: float, T: int, outputs: int = 1) -> float:
     """C such that ln N(ε) ≤ 2 ln 2 + C / ε² for one head. Ours, steps 1 to 3 above; the form is the paper's.
 
