@@ -90,8 +90,7 @@ def side_by_side(entropies: Sequence[float]) -> float:
 
 
 def rademacher_bound(entropy: float, offset: float, samples: float) -> float:
-    """Bound on the empirical Rademacher complexity of a class with values in [0, 1] and ln N(ε) ≤ offset + entropy /
-    ε².
+    """Bound on the empirical Rademacher complexity of a class with values in [0, 1] and ln N(ε) ≤ offset + entropy/ε².
 
     Textbook: Dudley's chaining, R ≤ inf_a 4 a + 12 / √m · ∫_a^1 sqrt(ln N(ε)) dε (constants as in Bartlett, Foster and
     Telgarsky 2017, lemma A.5, there remembered), and Massart's lemma at one scale, R ≤ ε + sqrt(2 ln N(ε) / m), which
@@ -122,8 +121,7 @@ def counting_entropy(parameters: int) -> float:
 
 
 def counting_bound(parameters: int, samples: float, delta: float = 0.05) -> float:
-    """Bound on P(error) less the share of errors on the samples, with probability 1 - delta, from a count of
-    parameters.
+    """Bound on P(error) less the share of errors on the samples, with probability 1 - delta, by counting parameters.
 
     Textbook (Occam: Hoeffding and a union over all networks): sqrt((32 p ln 2 + ln(1 / δ)) / 2m). It holds for all that
     is trained, embeddings and readout too, and knows no norms. The position embeddings make p grow like T.
