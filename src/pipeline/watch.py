@@ -19,6 +19,7 @@ from pipeline import targets
 from pipeline.command import config_of
 from pipeline.config import Cell, Config, Experiment
 from pipeline.durations import duration
+from pipeline.families import FAMILY
 from pipeline.figures import critical_sample_size, style
 from pipeline.forecast import job_seconds, learning_jobs
 from pipeline.statistics.critical_sample_size import critical_sample_sizes
@@ -34,7 +35,7 @@ BAR_WIDTH = 24  # characters
 Blocks = Mapping[Cell, list[range]]
 
 _COLUMNS = ["function", "data", "model", "training", "k", "T", "n", "seed", "success", "status"]
-_NO_FITS = pd.DataFrame(columns=["experiment", "function", "model", "k", "law", "a", "b", "r_squared"])
+_NO_FITS = pd.DataFrame(columns=[*FAMILY, "law", "a", "b", "r_squared"])
 
 
 @dataclass

@@ -8,8 +8,7 @@ from pydantic import Field
 
 from pipeline.claims.verdicts import Undecided
 from pipeline.config.sections import Section
-
-SERIES = ["experiment", "function", "model", "k"]
+from pipeline.families import FAMILY, rows_of
 
 # The tables that a claim may read: the workflow's, by their names under results/tables, and those in config/reference.
 TABLES = (
@@ -42,7 +41,7 @@ class Series(Section):
 
     def of(self, table: pd.DataFrame) -> pd.DataFrame:
         """The series' rows of a table."""
-        return table[(table[SERIES] == [self.experiment, self.function, self.model, self.k]).all(axis=1)]
+        return rows_of(table, FAMILY, (self.experiment, self.function, self.model, self.k))
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,10 @@ from typing import Any
 import pandas as pd
 
 from pipeline.claims.claims import Claim
-from pipeline.claims.evidence import SERIES, Evidence, Series
+from pipeline.claims.evidence import Evidence, Series
 from pipeline.claims.rules import RULES
 from pipeline.claims.verdicts import UNDECIDED, Estimate
+from pipeline.families import CELL
 
 DIGITS = 6  # significant digits, fewer than what differs between machines
 
@@ -81,7 +82,7 @@ def _runs(series: list[Series], runs: pd.DataFrame, pattern: str) -> Entry:
     addresses = own[["function", "data", "model", "training", "k"]].drop_duplicates().to_dict("records")
     files = [pattern.format(**address, T="*", n="*", seeds="*") for address in addresses]
     return {
-        "count": len(own.drop_duplicates([*SERIES, "T", "n", "seed"])),
+        "count": len(own.drop_duplicates([*CELL, "seed"])),
         "experiments": list(dict.fromkeys(one.experiment for one in series)),
         "files": sorted(files),
     }

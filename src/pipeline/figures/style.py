@@ -43,7 +43,6 @@ WIDTH, HEIGHT = 640, 400
 LEGEND_LETTERS = 90  # of a row of a legend, about the width of a figure
 FADED = 0.15  # opacity of what a reader has not chosen
 GOLDEN_RATIO = (5**0.5 - 1) / 2
-SERIES = ["experiment", "function", "model", "k"]
 
 _config_models: list[str] = []
 
@@ -153,11 +152,6 @@ def log_ends(values: pd.Series) -> list[float]:
     low, high = values.min(), values.max()
     room = 1.1 if high > 1.2 * low else 2
     return [low / room, high * room]
-
-
-def rows_of(table: pd.DataFrame, columns: list[str], values: tuple) -> pd.DataFrame:
-    """The rows of a table whose columns have these values."""
-    return table[(table[columns] == list(values)).all(axis=1)]
 
 
 def save(chart: alt.TopLevelMixin, folder: Path, name: str) -> None:

@@ -6,13 +6,13 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from pipeline.families import FAMILY
 from pipeline.statistics.joint_model import Counts
 from pipeline.statistics.law_evidence import Evidence, Fitted, FittedLaw, bracketed, gather, percentiles
 from pipeline.statistics.law_verdict import UNDECIDED, relative_likelihood, verdict
 from pipeline.statistics.laws import LAWS, SMALLEST
 from pipeline.statistics.profile_likelihood import interval
 
-FAMILY = ["experiment", "function", "model", "k"]
 COEFFICIENTS = ["a", "a_low", "a_high", "b", "b_low", "b_high"]
 BOOTSTRAP = [f"{name}_{kind}_{end}" for kind in ("parametric", "case") for name in "ab" for end in ("low", "high")]
 CRITERIA = [
