@@ -1,6 +1,8 @@
 """The ledger: every claim with its verdict, the numbers behind it and the runs that they rest on."""
 
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -30,6 +32,11 @@ def ledger(claims: Mapping[str, Claim], evidence: Evidence, pattern: str) -> lis
         or the interval is open) and ``runs`` (``count``, ``experiments``, ``files`` as patterns of paths, ``tables``).
     """
     return [_entry(name, claim, evidence, pattern) for name, claim in claims.items()]
+
+
+def read(path: Path) -> list[Entry]:
+    """The entries of a ledger that was written as JSON."""
+    return json.loads(path.read_text(encoding="utf-8"))["claims"]
 
 
 def parted(entries: Sequence[Entry]) -> tuple[list[Entry], list[Entry]]:
