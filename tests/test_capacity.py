@@ -1,7 +1,6 @@
 """Capacity: lemmas by search for counterexamples, bounds against values by hand and against what they must do."""
 
 import math
-from itertools import combinations_with_replacement
 
 import numpy as np
 import pandas as pd
@@ -15,7 +14,6 @@ from pipeline.theory.capacity import (
     counting_bound,
     head_entropy,
     linear_entropy,
-    maurey_size,
     norm_bound,
     rademacher_bound,
     remembered_entropy,
@@ -80,26 +78,6 @@ class TestLemmas:
             drawn = np.linalg.norm(x @ generator.normal(size=(300, 30, outputs)), axis=2).max(1).mean()
             allowed = math.sqrt(linear_entropy(1.0, 400, outputs) / 8)
             assert 0.7 * allowed < drawn < allowed
-
-    @given(st.integers(0, 10_000), st.integers(1, 3), st.integers(1, 6), st.floats(0.5, 1.5))
-    def test_maureys_averages_cover_the_l1_ball(self, seed, dimension, points, scale):
-        """Every w of the ball is within the scale of an average of j signed unit vectors or zeros (mean square)."""
-        generator = np.random.default_rng(seed)
-        x = generator.uniform(-1, 1, (points, dimension))
-        signed = np.concatenate([np.zeros((1, dimension)), np.eye(dimension), -np.eye(dimension)])
-        j = math.ceil(1 / scale**2)
-        cover = np.array(
-            [signed[list(chosen)].mean(0) for chosen in combinations_with_replacement(range(len(signed)), j)]
-        )
-        assert len(cover) == maurey_size(1.0, dimension, scale)
-        w = generator.dirichlet(np.ones(dimension + 1), 50)[:, :dimension] * generator.choice([-1, 1], (50, dimension))
-        distances = np.sqrt((((w[:, None] - cover) @ x.T) ** 2).mean(2)).min(1)
-        assert distances.max() <= scale + 1e-12
-
-    def test_maureys_size_by_hand(self):
-        assert maurey_size(1.0, 2, 1.0) == 5  # 0 and ± e_i
-        assert maurey_size(1.0, 1, 0.71) == 6  # pairs of -1, 0, 1: -1, -½, 0 twice, ½, 1
-        assert maurey_size(2.0, 3, 0.5) == math.comb(6 + 16, 16)
 
 
 class TestBounds:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from made_evidence import AND
-from pipeline.claims.evidence import SERIES, Series
+from pipeline.claims.evidence import Series
 from pipeline.claims.verdicts import (
     NOT_SUPPORTED,
     SUPPORTED,
@@ -21,6 +21,7 @@ from pipeline.claims.verdicts import (
     geometric_mean,
     ratio,
 )
+from pipeline.families import FAMILY
 
 
 @pytest.mark.parametrize(
@@ -95,4 +96,4 @@ def test_series_are_told_apart_by_all_of_their_columns():
     others = [{"experiment": "other"}, {"function": "or"}, {"model": "mlp"}, {"k": 2}]
     table = pd.DataFrame([AND | {"x": 1}, *(AND | other | {"x": 0} for other in others)])
     assert Series.model_validate(AND).of(table)["x"].tolist() == [1]
-    assert list(AND) == SERIES
+    assert list(AND) == FAMILY

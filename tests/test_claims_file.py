@@ -10,7 +10,7 @@ import yaml
 
 from pipeline import specifications, targets
 from pipeline.claims.claims import load, parse
-from pipeline.claims.evidence import REFERENCES, TABLES, Evidence
+from pipeline.claims.evidence import REFERENCES, Evidence
 from pipeline.claims.ledger import ledger
 from pipeline.claims.rendering import markdown
 from pipeline.claims.rules import RULES
@@ -53,8 +53,8 @@ def problems(**edits) -> list[str]:
 def test_wrong_claims_are_named_with_the_mend():
     assert problems(rule="is_leaned") == ["rule: unknown rule 'is_leaned'; did you mean 'is_learned'?"]
     assert problems(rule=None)[0].startswith("rule: unknown rule 'null'; use one of: agrees_with_law, ")
-    assert problems(tables=["rnus"]) == ["tables[0]: unknown table 'rnus'; did you mean 'runs'?"]
-    assert problems(tables=["progress"]) == ["tables: the rule is_learned reads other tables; write [runs]"]
+    for other in ("rnus", "progress"):
+        assert problems(tables=[other]) == ["tables: the rule is_learned reads other tables; write [runs]"]
     assert problems(tables=[]) == ["tables: empty; add at least one entry"]
     assert problems(provenance="rumour") == [
         "provenance: 'rumour' is not allowed; use 'read', 'peer', 'remembered', 'unresolved' or 'ours'"
@@ -116,9 +116,8 @@ def test_the_claims_survive_a_round_trip():
     assert parse({"claims": json.loads(json.dumps(dumped))}) == claims
 
 
-def test_every_rule_is_used_and_reads_tables_that_there_are():
+def test_every_rule_is_used():
     assert {claim.rule for claim in load(FILE).values()} == set(RULES)
-    assert all(set(rule.tables) <= {*TABLES, *REFERENCES} for rule in RULES.values())
 
 
 def test_the_claims_are_about_experiments_of_the_shipped_configs():

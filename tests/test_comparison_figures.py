@@ -9,6 +9,7 @@ import pytest
 import vl_convert
 
 from charts import file_names
+from pipeline.families import FAMILY
 from pipeline.figures import functions, noise, panels, sizes, sparsity, style
 from pipeline.labels import LEARNER_NAMES
 
@@ -20,7 +21,7 @@ def tables(*curves: tuple) -> tuple[pd.DataFrame, pd.DataFrame]:
     critical, rates = [], []
     for *address, found in curves:
         for T, size in found.items():
-            key = dict(zip(style.SERIES, address, strict=True)) | {"T": T}
+            key = dict(zip(FAMILY, address, strict=True)) | {"T": T}
             side = "below" if size < GRID[0] else "above" if size > GRID[1] else ""
             n = np.nan if side else size
             ends = {"n_critical": n, "ci_low": 0.9 * n, "ci_high": 1.2 * n, "n_grid": GRID[1]}
@@ -30,7 +31,7 @@ def tables(*curves: tuple) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def law(*address, a: float, b: float, kind: str = "log") -> dict:
-    return dict(zip(style.SERIES, address, strict=True)) | {"law": kind, "a": a, "b": b}
+    return dict(zip(FAMILY, address, strict=True)) | {"law": kind, "a": a, "b": b}
 
 
 def rows(spec: dict, layer: dict) -> pd.DataFrame:

@@ -61,6 +61,10 @@ ABSENT = CLAIM | {  # its reason is told nowhere
     "numbers": [],
     "runs": {"count": 0, "experiments": ["wide"], "tables": ["runs"], "files": []},
 }
+THEOREM = CLAIM | {
+    "id": "capacity_growth",
+    "runs": {"count": 0, "experiments": [], "tables": ["capacity"], "files": []},
+}
 NAMES = [module.__name__.rsplit(".", 1)[1] for module in READ]
 
 
@@ -100,7 +104,7 @@ def results(tmp_path_factory):
     (folder / "benchmarks/train/a.tsv").write_text("s\tmax_rss\n90.0\t200.5\n")
     (folder / "benchmarks/train/b.tsv").write_text("s\tmax_rss\n30.5\t-\n")
     (folder / "benchmarks/basin.tsv").write_text("s\tmax_rss\n7.2\t-\n")
-    (folder / "claims.json").write_text(json.dumps({"claims": [CLAIM, ABSENT]}))
+    (folder / "claims.json").write_text(json.dumps({"claims": [CLAIM, THEOREM, ABSENT]}))
     make(folder, "--claims", str(folder / "claims.json"))
     return folder
 
@@ -128,6 +132,11 @@ def test_the_claim_and_how_all_was_made(html):
     assert "note: a &amp; b" in html
     assert '<th scope="row">train</th><td>2</td><td>2 min</td></tr>' in html
     assert '<th scope="row">basin</th><td>1</td><td>7 s</td></tr>' in html
+
+
+def test_a_claim_rests_on_runs_or_on_tables(html):
+    assert html.count("<dt>Runs</dt><dd>160 of main</dd>") == 1
+    assert html.count("<dt>Tables</dt><dd>capacity</dd>") == 1
 
 
 def test_claims_on_what_was_not_run_are_listed_apart(html):

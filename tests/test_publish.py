@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from pipeline.publish import publish
+from pipeline.publish import main, publish
 
 CONFIG = "experiments: {one: {}}\nfigures: {laws: {experiments: [one]}}\n"
 
@@ -56,3 +56,10 @@ def test_tables_figures_and_a_manifest_are_kept(tmp_path):
 def test_unfinished_results_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="holds no finished results"):
         publish(tmp_path, tmp_path / "kept", "make paper")
+
+
+def test_the_command_says_so_in_a_line(tmp_path, monkeypatch):
+    options = ["--results", str(tmp_path), "--to", str(tmp_path / "kept"), "--command", "make paper"]
+    monkeypatch.setattr("sys.argv", ["publish", *options])
+    with pytest.raises(SystemExit, match="holds no finished results; run the workflow first"):
+        main()

@@ -5,8 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit
 
+from pipeline.families import FAMILY
 from pipeline.statistics.critical_sample_size import CURVE, bootstrap_critical_sizes, critical_sample_sizes
-from pipeline.statistics.scaling import FAMILY, scaling_fits
+from pipeline.statistics.scaling import scaling_fits
 
 COLUMNS = [*FAMILY, "law", "a", "a_low", "a_high", "b", "b_low", "b_high", "r_squared", "points"]
 T = np.array([50, 100, 200, 400, 800])

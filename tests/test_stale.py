@@ -3,6 +3,7 @@
 import subprocess
 
 from pipeline.config import Cell, load
+from pipeline.config import parse as parse_config
 from pipeline.dry_run import Job, dry_run, parse
 from pipeline.stale import report
 from smoke import SMOKE
@@ -107,6 +108,15 @@ def test_designs_are_counted():
     curve = {**TRAIN, "T": "8", "round": "1"}
     lines = told(*(Job("design", "Missing output files: x", "x", {**curve, "T": T}) for T in ("8", "12")))
     assert lines[0] == "2 adaptive designs of and3_adaptive: not there yet"
+
+
+def test_what_only_the_theory_needs_is_named():
+    config = parse_config({"experiments": {"and3": {"grid": {"T": [8], "n": [10]}}}, "theory": {"heads": {"T": [9]}}})
+    address = {"function": "and", "data": "standard", "k": "3", "T": "9"}
+    jobs = [Job("holdout", "Missing output files: x", "x", address)]
+    jobs += [Job("dataset", "Missing output files: x", "x", {**address, "n": "200", "seeds": "0-9"})]
+    lines = [f"1 {what} of theory.heads: not there yet" for what in ("holdout", "training-set file")]
+    assert report(jobs, config, {}).splitlines()[:2] == lines
 
 
 def test_nothing_stale_is_said():

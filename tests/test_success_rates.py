@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.stats import binom
 
-from pipeline.statistics.success_rates import CELL, jeffreys_interval, success_rates
+from pipeline.families import CELL
+from pipeline.statistics.success_rates import jeffreys_interval, success_rates
 
 COLUMNS = ["experiment", "function", "model", "k", "T", "n", "trials", "successes", "rate", "ci_low", "ci_high"]
 

@@ -3,6 +3,7 @@
 import math
 from functools import cache
 
+import altair as alt
 import numpy as np
 import pandas as pd
 import pytest
@@ -230,6 +231,14 @@ class TestFigures:
             "norm bound, trained heads": 1e8,
             "parameter counting": 1e6,
         }
+
+    def test_the_mean_of_many_large_numbers_is_finite(self):
+        points = pd.DataFrame({"series": "a", "T": 100, "samples": [1e11, 1e13] * 20})
+        axes = (theory_figures.log_axis("T", "T"), theory_figures.log_axis("samples", "n", channel=alt.Y))
+        looks = theory_figures.looks({"a": ("#000000", "circle")})
+        spec = theory_figures.points_and_means(points, *axes, looks, ["a"]).to_dict()
+        [line] = (rows(spec, unit) for unit in units(spec, "line"))
+        assert line["samples"].tolist() == [pytest.approx(1e12)]
 
     def test_basin(self):
         base = {"function": "and", "k": 3, "T": 50, "n": 20, "start_accuracy": 0.8, "start_mass": 0.5}

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from scipy.optimize import approx_fprime
 from scipy.stats import binom, linregress, norm, t
 
+from pipeline.families import CELL, FAMILY
 from pipeline.statistics import censored_regression
 from pipeline.statistics.censored_regression import NoMaximumError, fit, slope_interval
-from pipeline.statistics.transitions import CELL, COUNTS, FAMILY, LAW, transition_fits, transitions
+from pipeline.statistics.transitions import COUNTS, LAW, transition_fits, transitions
 
 KEY = {"experiment": "online", "function": "parity", "model": "transformer", "k": 3, "n": 2048}
 LENGTHS = np.array([10, 20, 40, 80])

@@ -10,15 +10,18 @@ most of the grid is easy, and 70 % in the extended one.
 
 import argparse
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from math import prod
 from pathlib import Path
+from types import MappingProxyType
 
 from pipeline import targets
+from pipeline.blocks import block_name, seed_range
 from pipeline.command import config_of
 from pipeline.config import (
     NO_TRAINING,
+    Cell,
     Config,
     CurveAddress,
     Data,
@@ -120,8 +123,7 @@ def job_seconds(config: Config, rule: str, wildcards: Mapping[str, str]) -> floa
         run = fitting_seconds(config.models[wildcards["model"]], function, k, T, n)
     else:
         run = training_seconds(config.models[wildcards["model"]], config.training[wildcards["training"]], data, T, n)
-    first, last = map(int, wildcards["seeds"].split("-"))
-    return START + (last - first + 1) * run
+    return START + len(seed_range(wildcards["seeds"])) * run
 
 
 def _adaptive_seconds(config: Config, curve: CurveAddress) -> float:
@@ -147,13 +149,9 @@ def _theory_seconds(config: Config, part: str) -> float:
 def all_jobs(config: Config) -> list[Job]:
     """The jobs of a config when nothing is done yet; those of tables and figures by number only."""
     found: dict[tuple[str, ...], Job] = {}
-    for cell, blocks in config.seed_blocks().items():
-        address = {name: str(value) for name, value in cell._asdict().items()}
-        rule = "fit" if cell.training == NO_TRAINING else "train"
-        for seeds in blocks:
-            block = {**address, "seeds": f"{seeds[0]}-{seeds[-1]}"}
-            found |= _data_jobs(block)
-            found[rule, *block.values()] = rule, block
+    for rule, block in learning_jobs(config):
+        found |= _data_jobs(block)
+        found[rule, *block.values()] = rule, block
     for rule, part in THEORY.items():
         for block in targets.theory_addresses(config, part):
             found |= _data_jobs(block)
@@ -166,6 +164,19 @@ def all_jobs(config: Config) -> list[Job]:
     ]
     others = len(targets.figure_files(config, "")) // 3 + TABLES + sum(adaptive.rounds for _, adaptive in rounds)
     return [*found.values(), *chosen, *[("other", {})] * others]
+
+
+def learning_jobs(config: Config, present: Mapping[Cell, list[range]] = MappingProxyType({})) -> Iterator[Job]:
+    """The jobs that train or fit the runs of a config's grids, each with the wildcards of its run file.
+
+    Args:
+        config: the config.
+        present: the blocks of runs that there are files of, which are kept.
+    """
+    for cell, blocks in config.seed_blocks(present).items():
+        address = {name: str(value) for name, value in cell._asdict().items()}
+        for seeds in blocks:
+            yield "fit" if cell.training == NO_TRAINING else "train", {**address, "seeds": block_name(seeds)}
 
 
 def _data_jobs(block: Mapping[str, str]) -> dict[tuple[str, ...], Job]:

@@ -67,7 +67,10 @@ def main() -> None:
     parser.add_argument("--to", type=Path, required=True)
     parser.add_argument("--command", required=True, help="the command that made the results")
     given = parser.parse_args()
-    publish(given.results, given.to, given.command)
+    try:
+        publish(given.results, given.to, given.command)
+    except FileNotFoundError as error:
+        raise SystemExit(str(error)) from None
 
 
 if __name__ == "__main__":

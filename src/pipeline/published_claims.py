@@ -4,12 +4,11 @@ With ``--check`` it only says whether the table is stale.
 """
 
 import argparse
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from pipeline.claims.ledger import Entry
+from pipeline.claims.ledger import Entry, read
 from pipeline.claims.rendering import interval, text
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,7 +25,7 @@ _BLOCK = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
 def ledgers() -> dict[str, list[Entry]]:
     """The published ledgers by the name of their set of results, that of the small runs last."""
     paths = sorted(PUBLISHED.glob("*/claims.json"), key=lambda path: (path.parent.name == SMALL, path))
-    return {path.parent.name: json.loads(path.read_text(encoding="utf-8"))["claims"] for path in paths}
+    return {path.parent.name: read(path) for path in paths}
 
 
 def table(ledgers: Mapping[str, list[Entry]]) -> str:

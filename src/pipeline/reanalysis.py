@@ -6,7 +6,6 @@ tables that come from training, and says of every other table, and of the claims
 
 import argparse
 import filecmp
-import json
 import shutil
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.claims.ledger import Entry
+from pipeline.claims import ledger
 
 ROOT = Path(__file__).resolve().parents[2]
 PUBLISHED = ROOT / "docs/results"
@@ -83,17 +82,13 @@ def compared(published: Path, made: Path) -> str:
 
 def _verdicts(published: Path, made: Path) -> dict[str, str]:
     """What has become of the verdicts: one line if nothing has, else one for each claim that is decided otherwise."""
-    before, now = ({one["id"]: one["verdict"] for one in _entries(path)} for path in (published, made))
+    before, now = ({one["id"]: one["verdict"] for one in ledger.read(path)} for path in (published, made))
     changed = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
     if not changed:
         return {f"verdicts on {len(now)} claims": SAME}
     return {
         f"verdict on {name}: {before.get(name, ABSENT)}, now {now.get(name, ABSENT)}": DIFFERENT for name in changed
     }
-
-
-def _entries(ledger: Path) -> list[Entry]:
-    return json.loads(ledger.read_text(encoding="utf-8"))["claims"]
 
 
 def _copy(source: Path, target: Path) -> None:

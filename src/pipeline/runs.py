@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from pipeline.families import CELL
 from pipeline.results import SCHEMA
 from pipeline.storage import TornFileError, read_table
 
-KEY = ["experiment", "function", "model", "k", "T", "n", "seed"]
+KEY = [*CELL, "seed"]
 OUTCOME = ["success", "success_step", "best_holdout_accuracy", "train_loss", "steps", "status"]
 DETAILS = ["data", "training", "unique", "redraws"]
 CURVES = {"curve_steps": "step", "curve_train_loss": "train_loss", "curve_holdout_accuracy": "holdout_accuracy"}

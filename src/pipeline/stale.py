@@ -15,7 +15,7 @@ from pipeline.blocks import seed_range
 from pipeline.command import config_of
 from pipeline.config import NO_TRAINING, Cell, Config, CurveAddress
 from pipeline.dry_run import Job, WorkflowFailed, dry_run
-from pipeline.targets import RUN_FILE, present_blocks
+from pipeline.targets import RUN_FILE, present_blocks, theory_addresses
 
 NAMED = 4  # so many experiments are named, of more the number is given
 
@@ -88,7 +88,7 @@ def _name(job: Job) -> str:
 
 
 def _owners(config: Config) -> dict[tuple[str, ...], dict[str, int]]:
-    """The experiments that jobs work for, with their seeds, by the jobs' parts of a cell's address."""
+    """The experiments, and parts of the theory, that jobs work for, with their seeds, by parts of a cell's address."""
     owners: dict[tuple[str, ...], dict[str, int]] = defaultdict(dict)
     for name, experiment in config.enabled.items():
         for cell, seeds in experiment.cells().items():
@@ -96,11 +96,16 @@ def _owners(config: Config) -> dict[tuple[str, ...], dict[str, int]]:
                 if fields == CurveAddress._fields and not experiment.adaptive:
                     continue
                 owners[tuple(str(getattr(cell, field)) for field in fields)][name] = seeds
+    for part in ("heads", "basin"):
+        for address in theory_addresses(config, part):
+            for rule in ("dataset", "holdout"):
+                seeds = seed_range(address["seeds"]).stop
+                owners[tuple(address[field] for field in KINDS[rule][1])][f"theory.{part}"] = seeds
     return owners
 
 
 def _experiments(jobs: list[Job], owners: Mapping[tuple[str, ...], dict[str, int]]) -> tuple[str, ...]:
-    """The experiments that some jobs work for."""
+    """The experiments, and parts of the theory, that some jobs work for."""
     names: dict[str, None] = {}
     for job in jobs:
         given = {"training": NO_TRAINING, "seeds": "0-0"} | job.wildcards

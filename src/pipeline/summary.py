@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 import pandas as pd
 
 from pipeline.claims.ledger import parted
+from pipeline.families import FAMILY, rows_of
 from pipeline.labels import learner_label, task_label
 
-SERIES = ["experiment", "function", "model", "k"]
 NEARLY_ALL = 0.9  # a success rate below this at the largest n suggests that more samples alone do not help
 
 
@@ -43,8 +43,8 @@ def summary(
         lines.append(
             f"Critical sample size: the n at which {share:.0%} of the runs succeed, with {confidence:.0%} intervals."
         )
-    for key, rows in critical.groupby(SERIES):
-        mine, law, judged = (table[(table[SERIES] == list(key)).all(axis=1)] for table in (runs, fits, verdicts))
+    for key, rows in critical.groupby(FAMILY):
+        mine, law, judged = (rows_of(table, FAMILY, key) for table in (runs, fits, verdicts))
         experiment, function, model, k = key
         lines += ["", f"{experiment}: {task_label(function, k)}, {learner_label(model)}, {len(mine)} runs"]
         lines += [*_sizes(rows), *_laws(law), *_judgement(judged), *_plateaus(rows, mine), *_counts(mine)]
@@ -76,14 +76,14 @@ def _end(value: float) -> str:
 
 
 def _transitions(transitions: pd.DataFrame, growth: pd.DataFrame) -> Iterator[str]:
-    for key, rows in transitions.groupby(SERIES):
+    for key, rows in transitions.groupby(FAMILY):
         experiment, function, model, k = key
         yield from ("", f"{experiment}: {task_label(function, k)}, {learner_label(model)}, {rows['runs'].sum()} runs")
         for row in rows.sort_values("T").itertuples():
             median = "not reached by half" if row.censored else f"step {row.median:.0f}"
             interval = ", ".join("open" if pd.isna(end) else f"{end:.0f}" for end in (row.ci_low, row.ci_high))
             yield f"  T = {row.T:<6} {median}   [{interval}]   {row.reached} of {row.runs} runs"
-        for fit in growth[(growth[SERIES] == list(key)).all(axis=1)].dropna(subset="exponent").itertuples():
+        for fit in rows_of(growth, FAMILY, key).dropna(subset="exponent").itertuples():
             yield f"  fit: step proportional to T^{fit.exponent:.2f} [{fit.exponent_low:.2f}, {fit.exponent_high:.2f}]"
 
 

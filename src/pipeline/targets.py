@@ -175,7 +175,7 @@ def theory_addresses(config: Config, part: str) -> list[dict[str, str]]:
     if not one:
         return []
     lengths, sizes = ((value,) if isinstance(value, int) else value for value in (one.T, one.n))
-    values = {"data": one.data, "function": one.function, "k": str(one.k), "seeds": f"0-{one.seeds - 1}"}
+    values = {"data": one.data, "function": one.function, "k": str(one.k), "seeds": block_name(range(one.seeds))}
     return [{**values, "T": str(T), "n": str(n)} for T in lengths for n in sizes]
 
 

@@ -17,10 +17,11 @@ import vl_convert
 
 from pipeline import targets
 from pipeline.command import config_of
-from pipeline.config import NO_TRAINING, Cell, Config, Experiment
+from pipeline.config import Cell, Config, Experiment
 from pipeline.durations import duration
+from pipeline.families import FAMILY
 from pipeline.figures import critical_sample_size, style
-from pipeline.forecast import job_seconds
+from pipeline.forecast import job_seconds, learning_jobs
 from pipeline.statistics.critical_sample_size import critical_sample_sizes
 from pipeline.statistics.success_rates import success_rates
 from pipeline.storage import TornFileError, read_table, whole_file
@@ -34,7 +35,7 @@ BAR_WIDTH = 24  # characters
 Blocks = Mapping[Cell, list[range]]
 
 _COLUMNS = ["function", "data", "model", "training", "k", "T", "n", "seed", "success", "status"]
-_NO_FITS = pd.DataFrame(columns=["experiment", "function", "model", "k", "law", "a", "b", "r_squared"])
+_NO_FITS = pd.DataFrame(columns=[*FAMILY, "law", "a", "b", "r_squared"])
 
 
 @dataclass
@@ -72,14 +73,8 @@ def job_costs(config: Config, present: Blocks = MappingProxyType({})) -> dict[st
         config: the config.
         present: the blocks of runs that there are files of, which are kept.
     """
-    costs = {}
-    for cell, blocks in config.seed_blocks(present).items():
-        address = {name: str(value) for name, value in cell._asdict().items()}
-        rule = "fit" if cell.training == NO_TRAINING else "train"
-        for seeds in blocks:
-            block = {**address, "seeds": f"{seeds[0]}-{seeds[-1]}"}
-            costs[RUN_FILE.format(**block)] = job_seconds(config, rule, block)
-    return costs
+    jobs = learning_jobs(config, present)
+    return {RUN_FILE.format(**block): job_seconds(config, rule, block) for rule, block in jobs}
 
 
 def pace(costs: Mapping[str, float], finished: Mapping[str, float], now: float) -> tuple[float, float] | None:

@@ -36,6 +36,14 @@ def runs_of(experiments):
     }
 
 
+def experiments_of(figure):
+    """What a figure of experiments is told of them, as options."""
+    if figure in targets.THEORY_FIGURES:
+        return ""
+    shown, models = targets.shown(CONFIG, figure), sorted(CONFIG.models)
+    return f"--experiments {' '.join(shown)} --models {' '.join(models)}"
+
+
 def code_of(module):
     """The fingerprint of a module, for a rule's params: found when a job needs it, since many processes have one job."""
     return lambda wildcards: fingerprint(module)

@@ -43,6 +43,16 @@ FIGURE_TABLES = {
         "fits": rules.transition_fits.output[0],
     },
     "progress": {"progress": rules.progress_table.output[0]},
+    "representation": {
+        "representation": rules.representation.output[0],
+        **(
+            {"heads": rules.head_norms.output[0]}
+            if "heads" in targets.theory_parts(CONFIG)
+            else {}
+        ),
+    },
+    "capacity": {"capacity": rules.capacity.output[0]},
+    "basin": {"basin": rules.basin.output[0]},
 }
 
 # What some of them take beside the tables.
@@ -77,7 +87,7 @@ for figure, tables in FIGURE_TABLES.items():
             svg=report(
                 f"results/figures/{figure}.svg",
                 caption="../report/figure.rst",
-                category="Figures",
+                category="Theory" if figure in targets.THEORY_FIGURES else "Figures",
                 labels={"figure": CAPTIONS[figure].title},
             ),
         log:
@@ -86,14 +96,12 @@ for figure, tables in FIGURE_TABLES.items():
             "../../environment.yml"
         params:
             figure=figure,
-            experiments=list(targets.shown(CONFIG, figure)),
-            models=sorted(CONFIG.models),
+            experiments=experiments_of(figure),
             tables=" ".join(f"--{name} {path}" for name, path in tables.items()),
             options=FIGURE_OPTIONS.get(figure, ""),
             code=code_of(f"pipeline.figures.{figure}"),
         shell:
-            "python -m pipeline.figures.{params.figure} {params.tables} {params.options}"
-            " --experiments {params.experiments} --models {params.models}"
+            "python -m pipeline.figures.{params.figure} {params.tables} {params.options} {params.experiments}"
             " --output-folder results/figures --log {log}"
 
 

@@ -2,7 +2,6 @@
 # Yields: results/index.html, the page that holds all of them.
 
 DRAWN = targets.drawn(CONFIG)
-SHOWN_TABLES = {**FIGURE_TABLES, **THEORY_TABLES}
 COMMAND = specifications.rebuild_command(
     (Path(file).resolve() for file in workflow.configfiles),
     pipeline.config.typed(workflow.config_settings.config),
@@ -17,7 +16,7 @@ rule page:
             for name in DRAWN
             for suffix in ("svg", "vl.json")
         ],
-        tables=sorted({path for name in DRAWN for path in SHOWN_TABLES[name].values()}),
+        tables=sorted({path for name in DRAWN for path in FIGURE_TABLES[name].values()}),
         config=rules.save_config.output[0],
         claims=rules.claims.output.json if CLAIMS else [],
     output:
@@ -35,7 +34,7 @@ rule page:
         command=COMMAND,  # a project that has moved is no reason to make the page again
     params:
         claims=f"--claims {rules.claims.output.json}" if CLAIMS else "",
-        spec=specifications.page_spec(CONFIG, SHOWN_TABLES, CAPTIONS),
+        spec=specifications.page_spec(CONFIG, FIGURE_TABLES, CAPTIONS),
         code=code_of("pipeline.jobs.page"),
     shell:
         "python -m pipeline.jobs page --spec {params.spec:q} --command {resources.command:q} --tables {input.tables}"

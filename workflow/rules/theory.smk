@@ -1,5 +1,5 @@
 # Requires: the datasets of the cells that the section theory of the config names.
-# Yields: the tables and figures of the theory (docs/theory.md).
+# Yields: the tables of the theory (docs/theory.md), and the target of them and their figures.
 
 
 rule representation:
@@ -73,48 +73,6 @@ rule capacity:
     shell:
         "python -m pipeline.jobs capacity --spec {params.spec:q} --representation {input.representation}"
         " --heads {input.heads} --output {output} --log {log}"
-
-
-# Of each figure, the tables that its module reads, by the names of its options.
-THEORY_TABLES = {
-    "representation": {
-        "representation": rules.representation.output[0],
-        **(
-            {"heads": rules.head_norms.output[0]}
-            if "heads" in targets.theory_parts(CONFIG)
-            else {}
-        ),
-    },
-    "capacity": {"capacity": rules.capacity.output[0]},
-    "basin": {"basin": rules.basin.output[0]},
-}
-
-
-for figure, tables in THEORY_TABLES.items():
-
-    rule:
-        name:
-            f"figure_{figure}"
-        input:
-            **tables,
-        output:
-            multiext(f"results/figures/{figure}", ".png", ".html", ".vl.json"),
-            svg=report(
-                f"results/figures/{figure}.svg",
-                caption="../report/figure.rst",
-                category="Theory",
-                labels={"figure": CAPTIONS[figure].title},
-            ),
-        log:
-            f"results/logs/figures/{figure}.log",
-        conda:
-            "../../environment.yml"
-        params:
-            figure=figure,
-            tables=" ".join(f"--{name} {path}" for name, path in tables.items()),
-            code=code_of(f"pipeline.figures.{figure}"),
-        shell:
-            "python -m pipeline.figures.{params.figure} {params.tables} --output-folder results/figures --log {log}"
 
 
 rule theory:

@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, ValidationError, ValidationInfo, create_model, field_validator
 
-from pipeline.claims.evidence import REFERENCES, TABLES, Series
+from pipeline.claims.evidence import Series
 from pipeline.claims.rules import RULES
 from pipeline.config.problems import ConfigError, Form, problems, read
-from pipeline.config.sections import PROVENANCE, ListOf, Name, Section, check_known, reject, show
+from pipeline.config.sections import PROVENANCE, ListOf, Name, Section, show
 
 
 class Claim(Section):
@@ -26,8 +26,6 @@ class Claim(Section):
     @field_validator("tables")
     @classmethod
     def _tables_are_the_rules(cls, tables: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        unknown = [(index, name) for index, name in enumerate(tables) if name not in (*TABLES, *REFERENCES)]
-        reject(((index,), _problem(name)) for index, name in unknown)
         read = RULES[info.data["rule"]].tables if "rule" in info.data else tables
         if set(tables) != set(read):
             raise ValueError(f"the rule {info.data['rule']} reads other tables; write [{', '.join(read)}]")
@@ -38,14 +36,6 @@ class Claim(Section):
         values = [getattr(self.parameters, name) for name in type(self.parameters).model_fields]
         parts = [part for value in values for part in (value if isinstance(value, tuple) else (value,))]
         return [part for part in parts if isinstance(part, Series)]
-
-
-def _problem(table: str) -> str:
-    """What is wrong with the name of a table."""
-    try:
-        check_known("table", table, (*TABLES, *REFERENCES))
-    except ValueError as error:
-        return str(error)
 
 
 # A kind of claim for each rule.

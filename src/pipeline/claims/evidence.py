@@ -8,28 +8,9 @@ from pydantic import Field
 
 from pipeline.claims.verdicts import Undecided
 from pipeline.config.sections import Section
+from pipeline.families import FAMILY, rows_of
 
-SERIES = ["experiment", "function", "model", "k"]
-
-# The tables that a claim may read: the workflow's, by their names under results/tables, and those in config/reference.
-TABLES = (
-    "runs",
-    "success_rates",
-    "critical_sample_size",
-    "scaling_fits",
-    "law_fits",
-    "law_verdicts",
-    "law_sizes",
-    "transitions",
-    "transition_fits",
-    "learning_curves",
-    "progress",
-    "attention",
-    "attention_maps",
-    "representation",
-    "capacity",
-)
-REFERENCES = ("paper_critical_sample_size",)
+REFERENCES = ("paper_critical_sample_size",)  # tables in config/reference; all others are the workflow's
 
 
 class Series(Section):
@@ -42,7 +23,7 @@ class Series(Section):
 
     def of(self, table: pd.DataFrame) -> pd.DataFrame:
         """The series' rows of a table."""
-        return table[(table[SERIES] == [self.experiment, self.function, self.model, self.k]).all(axis=1)]
+        return rows_of(table, FAMILY, (self.experiment, self.function, self.model, self.k))
 
 
 @dataclass(frozen=True)

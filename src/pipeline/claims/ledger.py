@@ -1,14 +1,17 @@
 """The ledger: every claim with its verdict, the numbers behind it and the runs that they rest on."""
 
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from pipeline.claims.claims import Claim
-from pipeline.claims.evidence import SERIES, Evidence, Series
+from pipeline.claims.evidence import Evidence, Series
 from pipeline.claims.rules import RULES
 from pipeline.claims.verdicts import UNDECIDED, Estimate
+from pipeline.families import CELL
 
 DIGITS = 6  # significant digits, fewer than what differs between machines
 
@@ -29,6 +32,11 @@ def ledger(claims: Mapping[str, Claim], evidence: Evidence, pattern: str) -> lis
         or the interval is open) and ``runs`` (``count``, ``experiments``, ``files`` as patterns of paths, ``tables``).
     """
     return [_entry(name, claim, evidence, pattern) for name, claim in claims.items()]
+
+
+def read(path: Path) -> list[Entry]:
+    """The entries of a ledger that was written as JSON."""
+    return json.loads(path.read_text(encoding="utf-8"))["claims"]
 
 
 def parted(entries: Sequence[Entry]) -> tuple[list[Entry], list[Entry]]:
@@ -81,7 +89,7 @@ def _runs(series: list[Series], runs: pd.DataFrame, pattern: str) -> Entry:
     addresses = own[["function", "data", "model", "training", "k"]].drop_duplicates().to_dict("records")
     files = [pattern.format(**address, T="*", n="*", seeds="*") for address in addresses]
     return {
-        "count": len(own.drop_duplicates([*SERIES, "T", "n", "seed"])),
+        "count": len(own.drop_duplicates([*CELL, "seed"])),
         "experiments": list(dict.fromkeys(one.experiment for one in series)),
         "files": sorted(files),
     }

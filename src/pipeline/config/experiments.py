@@ -4,26 +4,30 @@ from collections.abc import Collection, Iterator
 from itertools import combinations, product
 from typing import Annotated, NamedTuple
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from pipeline.config.sections import Count, ListOf, Location, Section, Size, check_known, name_of, reject, setting
-from pipeline.functions import FUNCTIONS, function_problem
+from pipeline.config.sections import (
+    Count,
+    FunctionName,
+    Length,
+    ListOf,
+    Location,
+    Section,
+    Size,
+    name_of,
+    reject,
+    setting,
+)
+from pipeline.functions import function_problem
 
 NO_TRAINING = "none"  # the name of the training protocol of a learner that is fitted at once, in paths
-
-
-def _at_least_k(T: int, info: ValidationInfo) -> int:
-    k = max(info.data.get("k", [0]))
-    if k > T:
-        raise ValueError(f"{T} is smaller than k = {k}; use T >= {k}")
-    return T
 
 
 class Grid(Section):
     """The cells of an experiment: every combination of k, T and n."""
 
     k: ListOf[Count] = setting((3,), "read", "Sparsities: numbers of relevant positions.")
-    T: ListOf[Annotated[Size, AfterValidator(_at_least_k)]] = setting(
+    T: ListOf[Length] = setting(
         (*range(100, 800, 50), 800, 900, 1000, 1100), "read", "Context lengths, in bits; each at least every k."
     )
     n: ListOf[Size] = setting(tuple(range(20, 201, 10)), "ours", "Numbers of training samples.")
@@ -70,7 +74,7 @@ class Adaptive(Section):
 class Experiment(Section):
     """One Boolean function learned by one model on a grid of cells."""
 
-    function: str = setting(
+    function: FunctionName = setting(
         "and", "read", "The Boolean function, by its name in `pipeline.functions`; it fixes the input distribution too."
     )
     data: Annotated[str, name_of("data")] = Field("standard", description="Name of a data protocol.")
@@ -87,11 +91,6 @@ class Experiment(Section):
         None, description="Further runs near the threshold; null: none. For runs that are trained on fixed samples."
     )
     enabled: bool = Field(True, description="false: the experiment is off, as if it were not there.")
-
-    @field_validator("function")
-    @classmethod
-    def _function_exists(cls, function: str) -> str:
-        return check_known("function", function, FUNCTIONS)
 
     @model_validator(mode="after")
     def _function_allows_k(self) -> "Experiment":

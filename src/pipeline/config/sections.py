@@ -10,6 +10,8 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo
 from pydantic_core import InitErrorDetails
 
+from pipeline.functions import FUNCTIONS
+
 PROVENANCE = {
     "read": "seen in the paper's abstract, its figure, or a text that quotes it",
     "peer": "read in an independent re-implementation of the main experiment",
@@ -93,6 +95,15 @@ def divisor_of(field: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _holds_k(T: int, info: ValidationInfo) -> int:
+    """A context length of at least every k, an earlier field of the same section: a number, or several."""
+    k = info.data.get("k", 0)
+    largest = k if isinstance(k, int) else max(k)
+    if largest > T:
+        raise ValueError(f"{T} is smaller than k = {largest}; use T >= {largest}")
+    return T
+
+
 def unique(values: tuple[Item, ...]) -> tuple[Item, ...]:
     """The values, if none is there twice.
 
@@ -118,6 +129,8 @@ def reject(problems: Iterable[tuple[Location, str]]) -> None:
 Name = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]  # names become parts of file paths
 Count = Annotated[int, Field(ge=1)]
 Size = Annotated[int, Field(ge=1, le=10**6)]  # of a cell or a construction; about ten times what was ever run
+Length = Annotated[Size, AfterValidator(_holds_k)]
+FunctionName = Annotated[str, AfterValidator(lambda name: check_known("function", name, FUNCTIONS))]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
 SetOf = Annotated[  # strict mode would take tuples only, and YAML has none

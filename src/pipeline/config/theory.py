@@ -7,23 +7,11 @@ from pydantic import AfterValidator, Field, ValidationInfo
 
 from pipeline.config.learners import Transformer
 from pipeline.config.protocols import REJECTION_MEND, Data, Training
-from pipeline.config.sections import Count, ListOf, Location, Section, Size, check_known, name_of
+from pipeline.config.sections import Count, FunctionName, Length, ListOf, Location, Section, Size, name_of
 from pipeline.functions import FUNCTIONS, function_problem
 from pipeline.search_bounds import too_large
 
 MAX_SPARSITY = 8  # the general construction takes up to 2^k - 1 hidden units
-
-
-def _known(function: str) -> str:
-    return check_known("function", function, FUNCTIONS)
-
-
-def _long_enough(T: int, info: ValidationInfo) -> int:
-    k = info.data.get("k", 0)
-    largest = k if isinstance(k, int) else max(k)
-    if largest > T:
-        raise ValueError(f"{T} is smaller than k = {largest}; use T >= {largest}")
-    return T
 
 
 def _defined(k: int, info: ValidationInfo) -> int:
@@ -34,7 +22,6 @@ def _defined(k: int, info: ValidationInfo) -> int:
 
 
 Sparsity = Annotated[int, Field(ge=1, le=MAX_SPARSITY)]
-Length = Annotated[Size, AfterValidator(_long_enough)]
 
 
 class Sweep(Section):
@@ -57,7 +44,7 @@ class Sweeps(Section):
 class Representation(Section):
     """Constructed heads: whether they are exact, and their norms."""
 
-    functions: ListOf[Annotated[str, AfterValidator(_known)]] = Field(
+    functions: ListOf[FunctionName] = Field(
         ("and", "or", "majority", "parity", "junta"),
         description="The Boolean functions, `and` among them; where one is not defined for a k, it is left out.",
     )
@@ -81,7 +68,7 @@ class _Trained(Section):
 class TrainedHeads(_Trained):
     """Trained heads beside the constructed ones; every run is trained to the last step."""
 
-    function: Annotated[str, AfterValidator(_known)] = Field("and", description="The Boolean function.")
+    function: FunctionName = Field("and", description="The Boolean function.")
     k: Annotated[Count, AfterValidator(_defined)] = Field(3, description="Sparsity.")
     T: ListOf[Length] = Field((100, 300, 1000), description="Context lengths, in bits.")
     n: Size = Field(200, description="Number of training samples.")

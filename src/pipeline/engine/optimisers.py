@@ -54,7 +54,7 @@ class StackedOptimiser:
             tensor.copy_(saved)
 
     def keep(self, runs: torch.Tensor) -> None:
-        """Drops all runs but the chosen ones (a mask or an index)."""
+        """Drops all runs but the chosen ones (an index)."""
         self.parameters, *self.moments = (stack.select(runs) for stack in (self.parameters, *self.moments))
         self.gradients = self.parameters.like(torch.empty_like(self.parameters.flat))
 

@@ -12,8 +12,8 @@ import altair as alt
 import pandas as pd
 from altair import datum
 
+from pipeline.families import FAMILY, rows_of
 from pipeline.figures import style
-from pipeline.figures.style import SERIES
 from pipeline.labels import learner_label, panel_title, task_label
 from pipeline.statistics.success_rates import jeffreys_interval
 
@@ -45,11 +45,11 @@ def chart(attention: pd.DataFrame, critical: pd.DataFrame, confidence: float) ->
     if attention.empty:
         raise ValueError("there is no attention to draw")
     looks = _looks(attention["model"])
-    groups, blocks = attention.groupby(SERIES), []
+    groups, blocks = attention.groupby(FAMILY), []
     for series, own in groups:
         experiment, function, model, k = series
         name = f"Attention on the support, {task_label(function, k)}, {learner_label(model)}"
-        sizes = style.rows_of(critical, SERIES, series).dropna(subset="n_critical")
+        sizes = rows_of(critical, FAMILY, series).dropna(subset="n_critical")
         note = [_NOTE] if sizes.empty else [_NOTE, _RULE]
         title = alt.Title(name if len(groups) == 1 else panel_title(name, experiment), subtitle=note)
         blocks.append(_block(own, sizes, confidence, looks).properties(title=title))

@@ -14,16 +14,16 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from pipeline.families import FAMILY, rows_of
 from pipeline.figures import attention_training, style
 from pipeline.figures.attention_training import BACKGROUND, bin_width, binned
-from pipeline.figures.style import SERIES
 from pipeline.labels import learner_label, panel_title, task_label
 
 LENGTHS_SHOWN, SIZES_SHOWN = 2, 3
 STRIP_HEIGHT, HEAD_HEIGHT, MIN_HEIGHT = 70, 9, 40
 LABEL_WIDTH = 45  # pixels that the label of a position takes
 
-_CELL = [*SERIES, "T"]
+_CELL = [*FAMILY, "T"]
 
 
 def chart(maps: pd.DataFrame, steps: pd.DataFrame) -> alt.VConcatChart:
@@ -47,12 +47,12 @@ def chart(maps: pd.DataFrame, steps: pd.DataFrame) -> alt.VConcatChart:
     """
     if maps.empty:
         raise ValueError("there are no attention weights to draw")
-    lengths = maps.groupby(SERIES)["T"].transform(lambda own: own.isin(style.evenly(own, LENGTHS_SHOWN)))
+    lengths = maps.groupby(FAMILY)["T"].transform(lambda own: own.isin(style.evenly(own, LENGTHS_SHOWN)))
     groups, blocks = maps[lengths].groupby(_CELL), []
     for cell, own in groups:
         experiment, function, model, k, T = cell
         name = f"Attention of [CLS], {task_label(function, k)}, T = {T}, {learner_label(model)}"
-        ways = style.rows_of(steps, _CELL, cell)
+        ways = rows_of(steps, _CELL, cell)
         note = _note(T, len(ways) > 0)
         title = alt.Title(name if len(groups) == 1 else panel_title(name, experiment), subtitle=note)
         blocks.append(_block(own, ways).properties(title=title))

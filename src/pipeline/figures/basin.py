@@ -81,7 +81,7 @@ def _panel(points: pd.DataFrame, order: list[str], title: str) -> alt.LayerChart
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Saves the figure as ``basin.{svg,png,html}`` in the output folder."""
-    arguments = theory.parse(main.__doc__, argv, "basin")
+    arguments = style.read(style.table_parser(main.__doc__, "basin"), argv)
     style.save(chart(arguments.basin), arguments.output_folder, "basin")
 
 

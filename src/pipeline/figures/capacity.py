@@ -73,7 +73,7 @@ def _panel(layers: alt.LayerChart, title: str) -> alt.LayerChart:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Saves the figure as ``capacity.{svg,png,html}`` in the output folder."""
-    arguments = theory.parse(main.__doc__, argv, "capacity")
+    arguments = style.read(style.table_parser(main.__doc__, "capacity"), argv)
     style.save(chart(arguments.capacity), arguments.output_folder, "capacity")
 
 

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import altair as alt
 import pandas as pd
 
+from pipeline.families import rows_of
 from pipeline.figures import sizes, style
 from pipeline.labels import learner_label, panel_title, task_label
 
@@ -60,8 +61,8 @@ def chart(
         experiment, function, k = panel
         task = task_label(function, k)
         title = f"{_TITLE}, {task}" if len(groups) == 1 else panel_title(task, experiment)
-        equations = list(style.rows_of(laws, _PANEL, panel)["equation"])
-        layers = _panel(own, style.rows_of(lines, _PANEL, panel), looks, f"{_VIEW}{len(panels)}")
+        equations = list(rows_of(laws, _PANEL, panel)["equation"])
+        layers = _panel(own, rows_of(lines, _PANEL, panel), looks, f"{_VIEW}{len(panels)}")
         panels.append(layers.properties(title=alt.Title(title, subtitle=equations)))
     if len(panels) == 1:
         return panels[0].properties(params=[_window(1)])

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import altair as alt
 import pandas as pd
 
+from pipeline.families import FAMILY, rows_of
 from pipeline.figures import sizes, style
 from pipeline.labels import learner_label, task_label
 
@@ -53,8 +54,8 @@ def chart(
     if verdicts.empty:
         raise ValueError("there is no verdict to draw")
     rows = []
-    for address, own in verdicts.groupby(style.SERIES):
-        tables = (style.rows_of(table, style.SERIES, address) for table in (fits, points, curves, critical))
+    for address, own in verdicts.groupby(FAMILY):
+        tables = (rows_of(table, FAMILY, address) for table in (fits, points, curves, critical))
         rows.append(_row(own.iloc[0], *tables))
     title = alt.Title("Which law does the critical sample size follow?", subtitle=list(NOTE))
     return alt.vconcat(*rows, title=title, spacing=36).resolve_scale(color="shared")

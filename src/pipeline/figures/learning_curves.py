@@ -11,16 +11,16 @@ from collections.abc import Sequence
 import altair as alt
 import pandas as pd
 
+from pipeline.families import FAMILY
 from pipeline.figures import style
 from pipeline.figures.curves import LOSS_FLOOR, line_looks, runs_and_median
-from pipeline.figures.style import SERIES
 from pipeline.labels import learner_label, panel_title, task_label
 
 RUNS_SHOWN = 20
 SIZES_SHOWN = 4
 ROW_HEIGHT, COLUMN_WIDTH = 220, 200  # the latter at least, for a column's heading
 
-_CELL = [*SERIES, "T"]
+_CELL = [*FAMILY, "T"]
 _VALUES = ["train_loss", "holdout_accuracy"]
 
 

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 import altair as alt
 import pandas as pd
 
+from pipeline.families import FAMILY
 from pipeline.figures import style
 from pipeline.figures.curves import LOSS_FLOOR, MEDIAN, line_looks, runs_and_median
-from pipeline.figures.style import SERIES
 from pipeline.labels import learner_label, panel_title, task_label
 
 LENGTHS_SHOWN = 4
@@ -73,7 +73,7 @@ def chart(progress: pd.DataFrame) -> alt.VConcatChart:
     steps = alt.param(name="until", value=end, bind=slider)
     run = style.choice("run", "Run of seed ", map(int, shown))
     progress = progress.assign(train_loss=progress["train_loss"].clip(lower=LOSS_FLOOR))
-    groups, blocks = progress.groupby(SERIES), []
+    groups, blocks = progress.groupby(FAMILY), []
     for series, own in groups:
         experiment, function, model, k = series
         if own["n"].nunique() > 1:

@@ -122,7 +122,7 @@ def _width(constructed: pd.DataFrame) -> alt.LayerChart:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Saves the figure as ``representation.{svg,png,html}`` in the output folder."""
-    arguments = theory.parse(main.__doc__, argv, "representation", optional=["heads"])
+    arguments = style.read(style.table_parser(main.__doc__, "representation", optional=["heads"]), argv)
     style.save(chart(arguments.representation, arguments.heads), arguments.output_folder, "representation")
 
 

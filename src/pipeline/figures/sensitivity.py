@@ -79,11 +79,9 @@ def _of_the_paper(table: pd.DataFrame, paper: pd.DataFrame) -> pd.DataFrame:
 
 def _base(table: pd.DataFrame) -> str:
     """The base's critical sizes in words."""
-    lengths = table.drop_duplicates("T").sort_values("T").itertuples()
-    sizes = ("beyond the grid" if pd.isna(row.base_n) else f"n = {row.base_n:.1f}" for row in lengths)
-    return (
-        f"Base: {', '.join(f'{size} at T = {T}' for size, T in zip(sizes, sorted(table['T'].unique()), strict=True))}."
-    )
+    sizes = table.drop_duplicates("T").set_index("T")["base_n"].sort_index()
+    told = (f"{'beyond the grid' if pd.isna(n) else f'n = {n:.1f}'} at T = {T}" for T, n in sizes.items())
+    return f"Base: {', '.join(told)}."
 
 
 _ROWS = alt.Axis(labelLimit=420, ticks=False, domain=False)

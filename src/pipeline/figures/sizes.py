@@ -6,7 +6,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from pipeline.figures.style import SERIES
+from pipeline.families import FAMILY
 
 FITTED, SMALLEST = "fitted with interval", "smallest n reaching the share"
 BELOW, ABOVE = "below", "above"  # as in the table's column censored_side
@@ -36,7 +36,7 @@ def with_grid(critical: pd.DataFrame, rates: pd.DataFrame) -> pd.DataFrame:
     if critical.empty:
         raise ValueError("there is no critical sample size to draw")
     ends = {"lowest": ("n", "first"), "highest": ("n", "last"), "last_rate": ("rate", "last")}
-    table = critical.join(rates.sort_values("n").groupby([*SERIES, "T"]).agg(**ends), on=[*SERIES, "T"])
+    table = critical.join(rates.sort_values("n").groupby([*FAMILY, "T"]).agg(**ends), on=[*FAMILY, "T"])
     if table.loc[table["censored_side"] != "", "lowest"].isna().any():
         raise ValueError("a censored critical sample size has no success rates to show its grid's edge")
     side = table["censored_side"]
@@ -67,7 +67,7 @@ def points(critical: pd.DataFrame, rates: pd.DataFrame) -> pd.DataFrame:
     marks = [table.assign(mark=mark, n=n.astype(float)) for mark, n in values.items()]
     drawn = pd.concat(marks, ignore_index=True).dropna(subset="n")
     drawn[["low", "high"]] = drawn[["ci_low", "ci_high"]].where(drawn["mark"] == FITTED)
-    return drawn[[*SERIES, "T", "mark", "n", "low", "high", "last_rate"]]
+    return drawn[[*FAMILY, "T", "mark", "n", "low", "high", "last_rate"]]
 
 
 def log_laws(critical: pd.DataFrame, fits: pd.DataFrame, count: int = 2) -> pd.DataFrame:
@@ -81,8 +81,8 @@ def log_laws(critical: pd.DataFrame, fits: pd.DataFrame, count: int = 2) -> pd.D
         count: number of T for each law.
     """
     laws = fits[fits["law"] == "log"].dropna(subset="a")
-    spans = critical.dropna(subset="n_critical").groupby(SERIES)["T"].agg(first="min", last="max")
-    lines = laws.join(spans, on=SERIES, how="inner").merge(pd.Series(np.linspace(0, 1, count), name="way"), how="cross")
+    spans = critical.dropna(subset="n_critical").groupby(FAMILY)["T"].agg(first="min", last="max")
+    lines = laws.join(spans, on=FAMILY, how="inner").merge(pd.Series(np.linspace(0, 1, count), name="way"), how="cross")
     lines["T"] = lines["first"] ** (1 - lines["way"]) * lines["last"] ** lines["way"]
     return lines.assign(n=lines["a"] * np.log(lines["T"]) + lines["b"]).drop(columns=["first", "last", "way"])
 

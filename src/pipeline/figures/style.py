@@ -43,7 +43,6 @@ WIDTH, HEIGHT = 640, 400
 LEGEND_LETTERS = 90  # of a row of a legend, about the width of a figure
 FADED = 0.15  # opacity of what a reader has not chosen
 GOLDEN_RATIO = (5**0.5 - 1) / 2
-SERIES = ["experiment", "function", "model", "k"]
 
 _config_models: list[str] = []
 
@@ -155,11 +154,6 @@ def log_ends(values: pd.Series) -> list[float]:
     return [low / room, high * room]
 
 
-def rows_of(table: pd.DataFrame, columns: list[str], values: tuple) -> pd.DataFrame:
-    """The rows of a table whose columns have these values."""
-    return table[(table[columns] == list(values)).all(axis=1)]
-
-
 def save(chart: alt.TopLevelMixin, folder: Path, name: str) -> None:
     """Writes ``<name>.svg``, ``.png`` (two pixels a unit), ``.html`` and ``.vl.json`` into a folder, made if missing.
 
@@ -193,26 +187,41 @@ def _renumbered(svg: str) -> str:
     return re.sub(r"\b(gradient_|clip)\d+\b", lambda match: names.setdefault(match[0], f"{match[1]}{len(names)}"), svg)
 
 
-def parser(description: str, *tables: str) -> argparse.ArgumentParser:
-    """A command line with the arguments that all figures take, and a required Parquet path a table."""
+def table_parser(description: str, *tables: str, optional: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """A command line with a Parquet path for each table, required unless it is optional, and where the files go."""
     result = argparse.ArgumentParser(description=description)
-    for table in tables:
-        result.add_argument(f"--{table}", type=Path, required=True, metavar="PARQUET")
-    result.add_argument("--experiments", nargs="+", required=True, metavar="NAME", help="the experiments to show")
-    result.add_argument("--models", nargs="+", required=True, metavar="NAME", help="all models of the config")
+    for table in (*tables, *optional):
+        result.add_argument(f"--{table}", type=Path, required=table in tables, metavar="PARQUET")
     result.add_argument("--output-folder", type=Path, required=True, metavar="FOLDER")
     result.add_argument("--log", type=Path, metavar="FILE")
-    result.set_defaults(tables=tables)
+    result.set_defaults(tables=(*tables, *optional))
     return result
+
+
+def parser(description: str, *tables: str) -> argparse.ArgumentParser:
+    """A command line with the arguments that all figures of experiments take."""
+    result = table_parser(description, *tables)
+    result.add_argument("--experiments", nargs="+", required=True, metavar="NAME", help="the experiments to show")
+    result.add_argument("--models", nargs="+", required=True, metavar="NAME", help="all models of the config")
+    return result
+
+
+def read(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
+    """The arguments, each table read, an optional one None if it is not given."""
+    arguments = parser.parse_args(argv)
+    if arguments.log:
+        messages.log_to(arguments.log)
+    for name in arguments.tables:
+        path = getattr(arguments, name)
+        setattr(arguments, name, path and read_frame(path))
+    return arguments
 
 
 def parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
     """The arguments, each table read and reduced to the experiments to show."""
-    arguments = parser.parse_args(argv)
-    if arguments.log:
-        messages.log_to(arguments.log)
+    arguments = read(parser, argv)
     know_models(arguments.models)
     for name in arguments.tables:
-        table = read_frame(getattr(arguments, name))
+        table = getattr(arguments, name)
         setattr(arguments, name, table[table["experiment"].isin(arguments.experiments)])
     return arguments

@@ -13,9 +13,9 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from pipeline.families import CELL, FAMILY, rows_of
 from pipeline.figures import style
 from pipeline.figures.sizes import along, ladder
-from pipeline.figures.style import SERIES
 from pipeline.labels import learner_label, panel_title, task_label
 
 COLUMN_WIDTH, MIN_WIDTH, HEIGHT = 44, 360, 440
@@ -43,16 +43,16 @@ def chart(rates: pd.DataFrame, critical: pd.DataFrame, runs: pd.DataFrame) -> al
     """
     if rates.empty:
         raise ValueError("there are no success rates to draw")
-    failed = runs[~runs["success"]].groupby([*SERIES, "T", "n"])["seed"].agg(_ranges).rename(_FAILED)
-    rates = rates.join(failed, on=[*SERIES, "T", "n"]).fillna({_FAILED: "none"})
+    failed = runs[~runs["success"]].groupby(CELL)["seed"].agg(_ranges).rename(_FAILED)
+    rates = rates.join(failed, on=CELL).fillna({_FAILED: "none"})
     lengths = _ends(rates["T"])
-    groups, panels = rates.groupby(SERIES), []
+    groups, panels = rates.groupby(FAMILY), []
     for series, own in groups:
         experiment, function, model, k = series
         name = f"{task_label(function, k)}, {learner_label(model)}"
         alone = len(groups) == 1
         title = alt.Title(f"{_TITLE}, {name}", subtitle=_NOTE) if alone else panel_title(name, experiment)
-        layers = _panel(own, style.rows_of(critical, SERIES, series).dropna(subset="n_critical"))
+        layers = _panel(own, rows_of(critical, FAMILY, series).dropna(subset="n_critical"))
         panels.append(layers.properties(title=title))
     whole = panels[0] if len(panels) == 1 else alt.vconcat(*panels, title=alt.Title(_TITLE, subtitle=_NOTE))
     return whole.add_params(*lengths)

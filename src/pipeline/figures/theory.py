@@ -1,34 +1,14 @@
-"""What the figures of the theory share: their command line, and marks with a line through their means."""
+"""What the figures of the theory share: log axes, and marks with a line through their means."""
 
-import argparse
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import altair as alt
 import pandas as pd
+from scipy.stats import gmean
 
-from pipeline.figures import messages, style
-from pipeline.storage import read_frame
+from pipeline.figures import style
 
 PANEL_WIDTH, PANEL_HEIGHT = 380, 280
-
-
-def parse(
-    description: str, argv: Sequence[str] | None, *tables: str, optional: Sequence[str] = ()
-) -> argparse.Namespace:
-    """The arguments: each table read, an optional one None if it is not given, and ``output_folder``."""
-    parser = argparse.ArgumentParser(description=description)
-    for table in (*tables, *optional):
-        parser.add_argument(f"--{table}", type=Path, required=table in tables, metavar="PARQUET")
-    parser.add_argument("--output-folder", type=Path, required=True, metavar="FOLDER")
-    parser.add_argument("--log", type=Path, metavar="FILE")
-    arguments = parser.parse_args(argv)
-    if arguments.log:
-        messages.log_to(arguments.log)
-    for table in (*tables, *optional):
-        path = getattr(arguments, table)
-        setattr(arguments, table, path and read_frame(path))
-    return arguments
 
 
 def looks(series: Mapping[str, tuple[str, str]]) -> dict[type, alt.SchemaBase]:
@@ -54,14 +34,10 @@ def points_and_means(
         joined: the series that are joined.
     """
     across, up = (axis["shorthand"].removesuffix(":Q") for axis in (x, y))
-    means = points[points["series"].isin(joined)].groupby(["series", across])[up].agg(_geometric_mean).reset_index()
+    means = points[points["series"].isin(joined)].groupby(["series", across])[up].agg(gmean).reset_index()
     marks = alt.Chart(points).mark_point(size=55, strokeWidth=1.6).encode(x, y, *looks.values())
     lines = alt.Chart(means).mark_line(strokeWidth=2).encode(x, y, looks[alt.Color])
     return alt.layer(lines, marks)
-
-
-def _geometric_mean(values: pd.Series) -> float:
-    return float(values.prod() ** (1 / len(values)))
 
 
 def ticks(values: pd.Series) -> list[float] | None:

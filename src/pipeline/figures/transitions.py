@@ -14,8 +14,8 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from pipeline.families import FAMILY, rows_of
 from pipeline.figures import sizes, style
-from pipeline.figures.style import SERIES
 from pipeline.labels import learner_label, panel_title, task_label
 
 RUN, CENSORED = "one run", "one run, censored at its end"
@@ -61,8 +61,8 @@ def chart(runs: pd.DataFrame, transitions: pd.DataFrame, fits: pd.DataFrame) -> 
         experiment, function, k = panel
         task = task_label(function, k)
         title = f"{_TITLE}, {task}" if len(groups) == 1 else panel_title(task, experiment)
-        laws = [_words(fit) for fit in style.rows_of(fits, _PANEL, panel).itertuples()]
-        layers = _panel(own, style.rows_of(lines, _PANEL, panel), looks, axes)
+        laws = [_words(fit) for fit in rows_of(fits, _PANEL, panel).itertuples()]
+        layers = _panel(own, rows_of(lines, _PANEL, panel), looks, axes)
         note = [_NOTE] if len(groups) == 1 else []
         panels.append(layers.properties(title=alt.Title(title, subtitle=laws + note)))
     if len(panels) == 1:
@@ -90,8 +90,8 @@ def _points(runs: pd.DataFrame, transitions: pd.DataFrame) -> pd.DataFrame:
 
 def _lines(runs: pd.DataFrame, fits: pd.DataFrame) -> pd.DataFrame:
     """The two ends of each fitted law, a straight line on the log axes."""
-    spans = runs.groupby(SERIES)["T"].agg(["min", "max"]).stack().rename("T").reset_index(SERIES)
-    ends = fits.dropna(subset="exponent").merge(spans, on=SERIES)
+    spans = runs.groupby(FAMILY)["T"].agg(["min", "max"]).stack().rename("T").reset_index(FAMILY)
+    ends = fits.dropna(subset="exponent").merge(spans, on=FAMILY)
     step = ends["constant"] * ends["T"] ** ends["exponent"]
     return ends.assign(place=ends["T"], step=step, series=ends["model"].map(learner_label) + ", " + LAW)
 

@@ -1,9 +1,9 @@
 """Writes the page of results: claims, figures with their tables, and how all of it was made."""
 
-import json
 from pathlib import Path
 
 from pipeline.captions import Caption
+from pipeline.claims import ledger
 from pipeline.jobs import arguments
 from pipeline.page.figures import drawing
 from pipeline.page.render import render
@@ -31,7 +31,7 @@ def main() -> None:
         for name, told in given.spec["figures"].items()
     ]
     page = render(
-        claims=json.loads(given.claims.read_text(encoding="utf-8"))["claims"] if given.claims else None,
+        claims=ledger.read(given.claims) if given.claims else None,
         figures=drawings,
         tables=tables.values(),
         config=given.config.read_text(encoding="utf-8"),

@@ -6,13 +6,13 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from pipeline.families import FAMILY
 from pipeline.statistics.joint_model import Counts
 from pipeline.statistics.law_evidence import Evidence, Fitted, FittedLaw, bracketed, gather, percentiles
 from pipeline.statistics.law_verdict import UNDECIDED, relative_likelihood, verdict
 from pipeline.statistics.laws import LAWS, SMALLEST
 from pipeline.statistics.profile_likelihood import interval
 
-FAMILY = ["experiment", "function", "model", "k"]
 COEFFICIENTS = ["a", "a_low", "a_high", "b", "b_low", "b_high"]
 BOOTSTRAP = [f"{name}_{kind}_{end}" for kind in ("parametric", "case") for name in "ab" for end in ("low", "high")]
 CRITERIA = [
@@ -70,13 +70,15 @@ def law_tables(rates: pd.DataFrame, share: float, confidence: float, bootstrap: 
         address = dict(zip(FAMILY, key, strict=True))
         counts = Counts(*(cells[column].to_numpy() for column in ("T", "n", "trials", "successes")))
         common = address | {"contexts": len(counts.lengths), "runs": int(counts.trials.sum())}
-        if (several := int(bracketed(counts, share).sum())) < MIN_CONTEXTS:
+        several = int(bracketed(counts, share).sum())
+        range_of_T = {"bracketed": several, "T_min": counts.lengths[0], "T_max": counts.lengths[-1]}
+        if several < MIN_CONTEXTS:
             gathered["fits"] += [common | {"law": law} for law in LAWS]
-            gathered["verdicts"].append(common | _too_few(counts, several))
+            gathered["verdicts"].append(common | range_of_T | _too_few(several))
             continue
         evidence = gather(counts, share, confidence, bootstrap, address)
         gathered["fits"] += [common | row for row in _fits(evidence, confidence)]
-        gathered["verdicts"].append(common | _verdict(evidence, share, confidence))
+        gathered["verdicts"].append(common | range_of_T | _verdict(evidence, confidence))
         gathered["sizes"] += [address | row for row in _sizes(evidence, share)]
         gathered["curves"] += [address | row for row in _curves(evidence)]
     return Tables(
@@ -137,7 +139,7 @@ def _fits(evidence: Evidence, confidence: float) -> Iterator[dict]:
         )
 
 
-def _verdict(evidence: Evidence, share: float, confidence: float) -> dict:
+def _verdict(evidence: Evidence, confidence: float) -> dict:
     law, reason = verdict(evidence, confidence)
     counts, (best_aic, best_bic, best_held_out) = evidence.counts, map(evidence.best, ("aic", "bic", "held_out"))
     ratio = evidence.laws["log"].log_likelihood - evidence.laws["power"].log_likelihood
@@ -148,15 +150,13 @@ def _verdict(evidence: Evidence, share: float, confidence: float) -> dict:
     shape, dispersion = evidence.shape, evidence.dispersion
     checked = shape.asymptote > 0, asymptote, shape.steepness > 1, dispersion.ratio, dispersion.p
     mean = mean_size(evidence.free, counts)
-    within = {"bracketed": int(bracketed(counts, share).sum()), "T_min": counts.lengths[0], "T_max": counts.lengths[-1]}
-    return dict(zip([*JUDGED, *CHECKED, *MEAN], [*judged, *checked, *mean], strict=True)) | within
+    return dict(zip([*JUDGED, *CHECKED, *MEAN], [*judged, *checked, *mean], strict=True))
 
 
-def _too_few(counts: Counts, several: int) -> dict:
+def _too_few(several: int) -> dict:
     lengths = "context length shows" if several == 1 else "context lengths show"
     reason = f"{several} {lengths} both sides of the threshold, and {MIN_CONTEXTS} are needed"
-    ends = {"bracketed": several, "T_min": counts.lengths[0], "T_max": counts.lengths[-1]}
-    return {"verdict": UNDECIDED, "reason": reason} | ends
+    return {"verdict": UNDECIDED, "reason": reason}
 
 
 def _sizes(evidence: Evidence, share: float) -> Iterator[dict]:

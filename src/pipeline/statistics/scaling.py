@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-FAMILY = ["experiment", "function", "model", "k"]
+from pipeline.families import FAMILY
+
 COLUMNS = [*FAMILY, "law", "a", "a_low", "a_high", "b", "b_low", "b_high", "r_squared", "points"]
 MIN_POINTS = 3
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import beta
 
-CELL = ["experiment", "function", "model", "k", "T", "n"]
+from pipeline.families import CELL
 
 
 def success_rates(runs: pd.DataFrame, confidence: float) -> pd.DataFrame:

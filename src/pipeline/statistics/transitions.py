@@ -12,11 +12,10 @@ short contexts first.
 import numpy as np
 import pandas as pd
 
+from pipeline.families import CELL, FAMILY
 from pipeline.statistics.censored_regression import NoMaximumError, fit, slope_interval
 from pipeline.statistics.medians import median_interval
 
-FAMILY = ["experiment", "function", "model", "k"]
-CELL = [*FAMILY, "T", "n"]
 ESTIMATES = ["runs", "reached", "median", "ci_low", "ci_high", "censored"]
 LAW = ["exponent", "exponent_low", "exponent_high", "constant", "spread"]
 COUNTS = ["runs", "censored_runs", "points"]

@@ -47,17 +47,6 @@ def linear_entropy(radius: float, points: float, outputs: int = 1) -> float:
     return 8 * (radius * (one if outputs == 1 else several)) ** 2
 
 
-def maurey_size(radius: float, dimension: int, scale: float) -> int:
-    """Size of Maurey's cover of {w : ‖w‖₁ ≤ radius} at a scale, in the mean square over points of |x_i| ≤ 1.
-
-    Textbook (Maurey; Pisier 1981; Zhang 2002): averages of j = ⌈(radius / scale)²⌉ of the 2 · dimension + 1 vectors
-    0, ± radius · e_i. Drawn at random with mean w, such an average misses w by at most radius / √j in the mean square,
-    so one of them does. As multisets they are C(2 · dimension + j, j).
-    """
-    j = math.ceil((radius / scale) ** 2)
-    return math.comb(2 * dimension + j, j)
-
-
 def head_entropy(frobenius: float, spectral: float, query: float, samples: float, T: int, outputs: int = 1) -> float:
     """C such that ln N(ε) ≤ 2 ln 2 + C / ε² for one head. Ours, steps 1 to 3 above; the form is the paper's.
 
@@ -101,8 +90,7 @@ def side_by_side(entropies: Sequence[float]) -> float:
 
 
 def rademacher_bound(entropy: float, offset: float, samples: float) -> float:
-    """Bound on the empirical Rademacher complexity of a class with values in [0, 1] and ln N(ε) ≤ offset + entropy /
-    ε².
+    """Bound on the empirical Rademacher complexity of a class with values in [0, 1] and ln N(ε) ≤ offset + entropy/ε².
 
     Textbook: Dudley's chaining, R ≤ inf_a 4 a + 12 / √m · ∫_a^1 sqrt(ln N(ε)) dε (constants as in Bartlett, Foster and
     Telgarsky 2017, lemma A.5, there remembered), and Massart's lemma at one scale, R ≤ ε + sqrt(2 ln N(ε) / m), which
@@ -133,8 +121,7 @@ def counting_entropy(parameters: int) -> float:
 
 
 def counting_bound(parameters: int, samples: float, delta: float = 0.05) -> float:
-    """Bound on P(error) less the share of errors on the samples, with probability 1 - delta, from a count of
-    parameters.
+    """Bound on P(error) less the share of errors on the samples, with probability 1 - delta, by counting parameters.
 
     Textbook (Occam: Hoeffding and a union over all networks): sqrt((32 p ln 2 + ln(1 / δ)) / 2m). It holds for all that
     is trained, embeddings and readout too, and knows no norms. The position embeddings make p grow like T.

@@ -10,10 +10,9 @@ ours:
    vectors the shortest. The bits do not enter the scores. So attention on S is proportional to the weights w_j, and
    what leaks to the other positions falls exponentially in the sharpness c.
 3. The value is the sign ±1 of the bit, so that the head yields y = Σ_j w_j s_j / Σ_j w_j up to the leak. With w = 1
-this
-   counts the ones of x_S, which is all that a symmetric function needs: L = k steps between k + 1 levels. With w_j =
-   2^j it is x_S read as a binary number, which is enough for any function: L = 2^k - 1. Values cannot tell positions
-   apart, since they are linear in a sum of position and bit: attention has to.
+   this counts the ones of x_S, which is all that a symmetric function needs: L = k steps between k + 1 levels. With
+   w_j = 2^j it is x_S read as a binary number, which is enough for any function: L = 2^k - 1. Values cannot tell
+   positions apart, since they are linear in a sum of position and bit: attention has to.
 4. LayerNorm of [CLS]'s residual stream turns y into a strictly increasing function φ(y). The MLP is a zigzag in φ that
    is 0 midway between neighbouring levels whose labels differ, one hidden unit for each change of the label. AND, OR
    and every monotone symmetric function need one: a threshold, for AND at a share of ones of 1 - 1/(2k).
@@ -127,8 +126,8 @@ def position_vectors(T: int, width: int, stream: Stream) -> np.ndarray:
 def aligned_query(positions: np.ndarray, support: np.ndarray, weights: np.ndarray) -> Query:
     """The query of the smallest sharpness whose leak is at most 1 / (4 L).
 
-    A leak λ moves y by at most 2 λ / (1 + λ), so by less than half of the way to the nearest zero of the readout, 1 /
-    L.
+    A leak λ moves y by at most 2 λ / (1 + λ), so by less than half of the way to the nearest zero of the readout,
+    which is 1 / L.
 
     Args:
         positions: unit vectors p_t, [T, d].

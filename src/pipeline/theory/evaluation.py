@@ -29,8 +29,9 @@ def capacity(constructed: pd.DataFrame, trained: pd.DataFrame, model: Mapping[st
 
     Args:
         constructed: rows of the table representation, one a construction, of several T.
-        trained: the table head_norms; its runs have one n. Those that err on a training sample have no margin: no
-        bound. model: the trained model's entry in the config, whose parameters are counted at each T.
+        trained: the table head_norms; its runs have one n. Those that err on a training sample have no margin
+            and get no bound.
+        model: the trained model's entry in the config, whose parameters are counted at each T.
     """
     n = int(trained["n"].iloc[0])
     constructed = constructed.assign(n=n, train_error=math.nan, holdout_error=math.nan, source=CONSTRUCTED, outputs=1)

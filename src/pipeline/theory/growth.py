@@ -35,18 +35,12 @@ def line(x: ArrayLike, y: ArrayLike) -> Law:
     return Law(found.slope, found.stderr, found.intercept, found.rvalue**2, len(x))
 
 
-def query_key_in_log_T(constructed: pd.DataFrame, function: str = "and") -> Law:
-    """‖W_QK‖_F = slope · ln T + intercept over the sweep ``length`` of the table representation, in the mean of each T.
+def query_key_in_power_of_log_T(constructed: pd.DataFrame) -> Law:
+    """‖W_QK‖_F of an AND as a power of ln T over the sweep ``length`` of the table representation: the exponent.
 
-    Constructions of one T share their position vectors, so they are no independent points.
+    In the geometric mean of each T: constructions of one T share their position vectors and are no independent points.
     """
-    norms = _existing(constructed, "length", function).groupby("T")["qk_frobenius"].mean()
-    return line(np.log(norms.index), norms)
-
-
-def query_key_in_power_of_log_T(constructed: pd.DataFrame, function: str = "and") -> Law:
-    """‖W_QK‖_F as a power of ln T over the same sweep, in the geometric mean of each T: the slope is the exponent."""
-    norms = np.log(_existing(constructed, "length", function).set_index("T")["qk_frobenius"]).groupby("T").mean()
+    norms = np.log(_existing(constructed, "length", "and").set_index("T")["qk_frobenius"]).groupby("T").mean()
     return line(np.log(np.log(norms.index)), norms)
 
 

@@ -4,8 +4,8 @@ LayerNorm's gain is folded into the weights behind it, and its output, whose nor
 of norm at most 1: B_X = 1. What is measured, for each head of width e = d / H:
 
 - W_QK = (d / √e) · diag(g) W_Kᵀ W_Q diag(g), so that a score is x̂ᵀ W_QK ẑ, and W_V = √d · W_V diag(g);
-- the query: the vector [CLS]'s query is to the keys, so that a score is x̂ᵀ q. It has the biases too, which W_QK has
-not;
+- the query: the vector [CLS]'s query is to the keys, so that a score is x̂ᵀ q. It has the biases too, which W_QK
+  has not;
 - the readout's two layers: √d · W_in diag(g), and W_out over the norm of [CLS]'s embedding, with which it is summed.
 
 ‖A‖_{2,1} is the sum over the columns of 2-norms in the paper's orientation (:mod:`pipeline.engine.norm_bound`): of W_V
