@@ -71,6 +71,13 @@ def test_wrong_parameters_are_named_with_the_mend():
     assert problems(parameters__series__experimnt="x") == [
         "parameters.series.experimnt: unknown key; did you mean 'experiment'?"
     ]
+    steps = {"rule": "exponent_grows_with_k", "tables": ["transition_fits"]}
+    two = {"series": [PARITY, PARITY | {"experiment": "other"}], "per_bit": 1.5, "contexts": 3, "runs": 10}
+    assert problems(**steps, parameters=two) == ["parameters.series: more than once: 3; write each value once"]
+    moves = {"series": PARITY, "loss": 0.9, "growth": 1.2, "evaluations": 1, "runs": 10}
+    assert problems(rule="moves_before_loss", tables=["progress", "runs"], parameters=moves) == [
+        "parameters.evaluations: 1 is out of range; use a value >= 2"
+    ]
     assert problems(parameters=3) == ["parameters: 3 is not a mapping; write 'key: value' lines"]
 
 

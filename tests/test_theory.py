@@ -123,6 +123,13 @@ class TestTrainedHeads:
         learned = sharp[sharp["holdout_error"] == 0]
         assert (learned["support_mass"] > 2 / 20).all(), "more than an even share"
 
+    def test_runs_that_all_diverged_leave_nothing_to_bound(self, saved):
+        training = SPEC["training"] | {"learning_rate": 1e30}
+        with pytest.raises(
+            SystemExit, match=r"^theory\.heads: every run diverged; lower the learning_rate of its training"
+        ):
+            trained_heads(SPEC | {"training": training}, [cell(2)], saved)
+
 
 class TestBasin:
     def test_the_constructed_start_is_exact_and_looks_at_the_support(self, runs):

@@ -41,9 +41,16 @@ def trained_heads(spec: Mapping[str, Any], cells: Sequence[Cell], saved: Checkpo
         spec: ``model`` and ``training``, entries of the config; the success rule does not count.
         cells: what is trained.
         saved: where the state is saved.
+
+    Raises:
+        SystemExit: every run diverged.
     """
     stacks = [partial(_stack, spec, part) for cell in cells for part in in_stacks(cell, spec["model"])]
-    return pd.DataFrame(train_stacks(stacks, saved))
+    if not (rows := train_stacks(stacks, saved)):
+        raise SystemExit(
+            "theory.heads: every run diverged; lower the learning_rate of its training, or write heads: null"
+        )
+    return pd.DataFrame(rows)
 
 
 def _stack(spec: Mapping[str, Any], cell: Cell) -> Stack:

@@ -4,15 +4,20 @@ from typing import Annotated
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from pipeline.claims.evidence import Evidence, Series, require_count
 from pipeline.claims.proportions import median, share
 from pipeline.claims.rule import rule
 from pipeline.claims.verdicts import Estimate, Finding, Part, conclude, difference
-from pipeline.config.sections import Count, ListOf, Share
+from pipeline.config.sections import Count, ListOf, Share, unique
 
 CHANCE = float(np.log(2))  # the cross-entropy of a coin, in nats
+
+
+def _of_different_k(series: tuple[Series, ...]) -> tuple[Series, ...]:
+    unique(tuple(one.k for one in series))
+    return series
 
 
 @rule(
@@ -71,7 +76,7 @@ def moves_before_loss(
     series: Series,
     loss: Share,
     growth: Annotated[float, Field(gt=1)],
-    evaluations: Count,
+    evaluations: Annotated[int, Field(ge=2)],
     runs: Count,
 ) -> Finding:
     """Whether the distance from initialisation moves while the loss does not."""
@@ -95,7 +100,7 @@ def moves_before_loss(
 )
 def exponent_grows_with_k(
     evidence: Evidence,
-    series: Annotated[ListOf[Series], Field(min_length=2)],
+    series: Annotated[ListOf[Series], Field(min_length=2), AfterValidator(_of_different_k)],
     per_bit: Annotated[float, Field(gt=0)],
     contexts: Count,
     runs: Count,
