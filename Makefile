@@ -39,30 +39,30 @@ run: forecast
 	$(RUN) --configfile $(CONFIG)
 
 forecast: env
-	@PYTHONPATH=src python -m pipeline.forecast $(CONFIG)
+	@PYTHONPATH=src python -m pipeline.commands.forecast $(CONFIG)
 
 # Draws the figures that are stale; trains nothing.
 figures: env
-	python -m pipeline.redraw $(CONFIG)
+	python -m pipeline.commands.redraw $(CONFIG)
 
 # make reanalyse SET=extended: tables, figures and verdicts again from the runs published in docs/results, compared with those there
 reanalyse: env
-	python -m pipeline.reanalysis $(or $(SET),paper)
+	python -m pipeline.commands.reanalysis $(or $(SET),paper)
 
 # Says what would run, and why.
 stale: env
-	python -m pipeline.stale $(CONFIG)
+	python -m pipeline.commands.stale $(CONFIG)
 
 # Says where the time of a finished run went.
 profile: env
-	python -m pipeline.profiling $(CONFIG)
+	python -m pipeline.commands.profiling $(CONFIG)
 
 # make watch CONFIG=my.yaml: follows a run that goes on in another terminal; make report: Snakemake's own report
 watch: env
-	@PYTHONPATH=src python -m pipeline.watch $(CONFIG)
+	@PYTHONPATH=src python -m pipeline.commands.watch $(CONFIG)
 
 report: env
-	python -m pipeline.report $(CONFIG)
+	python -m pipeline.commands.report $(CONFIG)
 
 test: env
 	pytest
@@ -86,9 +86,9 @@ lint: env
 	snakemake --lint
 
 docs: env
-	python -m pipeline.config_reference
-	python -m pipeline.rule_graph
-	python -m pipeline.published_claims
+	python -m pipeline.commands.config_reference
+	python -m pipeline.commands.rule_graph
+	python -m pipeline.commands.published_claims
 
 site: env
 	pip install --quiet --editable '.[docs]'
@@ -98,7 +98,7 @@ paper-ready: env
 	python -m pipeline.paper_ready --template $(or $(TEMPLATE),icml)
 
 crate: env
-	python -m pipeline.crate --command "$(or $(COMMAND),$(error which command made the results? make crate COMMAND="make paper"))"
+	python -m pipeline.commands.crate --command "$(or $(COMMAND),$(error which command made the results? make crate COMMAND="make paper"))"
 
 # What Snakemake knows of results/ stays: without it nothing there would count as stale.
 clean:

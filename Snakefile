@@ -12,17 +12,17 @@ SOURCE = Path(workflow.basedir, "src")
 sys.path.insert(0, str(SOURCE))
 
 import pipeline.config
-from pipeline import faults, specifications, targets
-from pipeline.captions import caption
+from pipeline.workflow import faults, specifications, targets
+from pipeline.workflow.captions import caption
 from pipeline.claims import claims
-from pipeline.fingerprint import fingerprint
-from pipeline.forecast import CLUSTER_START, forecast
-from pipeline.integrity import set_aside_damaged
+from pipeline.workflow.fingerprint import fingerprint
+from pipeline.commands.forecast import CLUSTER_START, forecast
+from pipeline.workflow.integrity import set_aside_damaged
 from pipeline.jobs import server
 
 shell.prefix(
     f"set -euo pipefail; export PYTHONPATH={shlex.quote(str(SOURCE))};"
-    " trap '[ $? -ne 137 ] || python -m pipeline.faults' EXIT; "
+    " trap '[ $? -ne 137 ] || python -m pipeline.workflow.faults' EXIT; "
 )
 
 DEFAULT = Path(workflow.basedir, "config/config.yaml")

@@ -7,8 +7,8 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from pipeline.figures import style
-from pipeline.publish import publish
+from pipeline.commands.publish import publish
+from pipeline.figures.parts import style
 from pipeline.storage import read_frame
 
 COMMAND = "python benchmarks/adaptive.py"

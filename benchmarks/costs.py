@@ -1,4 +1,4 @@
-"""Compares the forecast's model of costs (pipeline.forecast) with the benchmark files of a workflow's run.
+"""Compares the forecast's model of costs (pipeline.commands.forecast) with the benchmark files of a workflow's run.
 
 ``python benchmarks/costs.py --config config/config.yaml --results results`` prints, for each rule and learner, seconds
 that the jobs took and that they were forecast to take: by the clock, so the machine should have had nothing else to do.
@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from pipeline.commands.forecast import job_seconds
 from pipeline.config import NO_TRAINING, Config, load
-from pipeline.forecast import job_seconds
 
 NAMES = {
     "train": ("data", "function", "model", "training"),

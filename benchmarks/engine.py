@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from pipeline.bits import PackedBits
+from pipeline.data.bits import PackedBits
 from pipeline.engine.cuda_graphs import CapturedStep
 from pipeline.engine.dropout import NO_DROPOUT, Dropout, Noise
 from pipeline.engine.optimisers import StackedOptimiser

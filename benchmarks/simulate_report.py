@@ -8,9 +8,9 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from pipeline.figures import style
+from pipeline.commands.publish import publish
 from pipeline.figures.laws import LAWS
-from pipeline.publish import publish
+from pipeline.figures.parts import style
 from pipeline.statistics.law_verdict import UNDECIDED
 from pipeline.storage import write_frame
 from report import markdown

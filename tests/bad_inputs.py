@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from pipeline.config import FITTED, TRAINED, ConfigError, parse
-from pipeline.functions import FUNCTIONS
+from pipeline.data.functions import FUNCTIONS
 
 VALID = """
 data: {standard: {holdout_size: 100, reject_ambiguous: true, max_redraws: 10}}

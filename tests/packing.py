@@ -2,7 +2,7 @@
 
 import torch
 
-from pipeline.bits import PackedBits
+from pipeline.data.bits import PackedBits
 
 
 def packed(bits: torch.Tensor) -> torch.Tensor:

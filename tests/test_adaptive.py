@@ -7,11 +7,11 @@ import torch
 
 from drawing import draw_block
 from pipeline.config import Training, Transformer
-from pipeline.datasets import read_training_sets, write_holdout
+from pipeline.data.datasets import read_training_sets, write_holdout
+from pipeline.data.sampling import draw_holdout
 from pipeline.jobs.design import design_round
 from pipeline.jobs.stacks import Block, train_blocks
 from pipeline.jobs.train_adaptive import train_size
-from pipeline.sampling import draw_holdout
 from pipeline.storage import read_frame, write_frame
 
 CURVE = {"function": "and", "data": "small", "model": "tiny", "training": "short", "k": 3, "T": 12}

@@ -10,13 +10,13 @@ import pytest
 import torch
 from scipy import stats
 
-from pipeline.datasets import Address
+from pipeline.data.datasets import Address
+from pipeline.data.sampling import draw_holdout, draw_training_set
 from pipeline.engine import transformer
 from pipeline.engine.protocol import Protocol, Success
 from pipeline.engine.training import Training
 from pipeline.engine.transformer import Transformer
 from pipeline.jobs.stacks import begin
-from pipeline.sampling import draw_holdout, draw_training_set
 
 CELL, RUNS = Address("and", 2, 30, 20), 60
 MODEL = Transformer(CELL.T, width=32, heads=16, mlp_width=32, init_std=0.02)

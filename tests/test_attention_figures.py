@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from charts import file_names, look, rows, saved, units
-from pipeline.figures import attention, attention_map, attention_training, style
+from pipeline.figures import attention, attention_map
+from pipeline.figures.parts import attention_training, style
 from pipeline.statistics.success_rates import jeffreys_interval
 
 KEY = {"experiment": "main", "function": "and", "model": "transformer", "k": 3}

@@ -16,9 +16,9 @@ from pipeline.baselines.logistic_regression import SparseRegression
 from pipeline.baselines.registry import BASELINES
 from pipeline.baselines.selection import choose
 from pipeline.config import FITTED
-from pipeline.datasets import Address
-from pipeline.functions import FUNCTIONS, evaluate
-from pipeline.sampling import draw_holdout, draw_training_set
+from pipeline.data.datasets import Address
+from pipeline.data.functions import FUNCTIONS, evaluate
+from pipeline.data.sampling import draw_holdout, draw_training_set
 
 LOGISTIC = FITTED["logistic_regression"](kind="logistic_regression").model_dump()
 TREE = FITTED["decision_tree"](kind="decision_tree").model_dump()

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.datasets import Address
+from pipeline.data.datasets import Address
+from pipeline.data.functions import FUNCTIONS, evaluate
+from pipeline.data.sampling import draw_holdout, draw_training_set
 from pipeline.engine.batches import Batches, choose_batches
 from pipeline.engine.mlp import Mlp
 from pipeline.engine.protocol import Protocol, Success
-from pipeline.functions import FUNCTIONS, evaluate
-from pipeline.sampling import draw_holdout, draw_training_set
 
 CELL = Address("and", 2, 30, 23)
 MODEL = Mlp(CELL.T, (4,))  # encodes bits as ±1

@@ -2,9 +2,9 @@
 
 import pytest
 
-from pipeline import captions
-from pipeline.captions import Caption, caption
 from pipeline.config import Figures
+from pipeline.workflow import captions
+from pipeline.workflow.captions import Caption, caption
 
 
 @pytest.mark.parametrize("figure", Figures.model_fields)

@@ -15,10 +15,10 @@ from drawing import draw_block
 from pipeline import checkpoints
 from pipeline.checkpoints import Checkpoint
 from pipeline.config import Dropout, Training, Transformer
-from pipeline.datasets import write_holdout
+from pipeline.data.datasets import write_holdout
+from pipeline.data.sampling import draw_holdout
 from pipeline.engine import training
 from pipeline.jobs import stacks
-from pipeline.sampling import draw_holdout
 from pipeline.storage import read_frame
 
 CELL = {"function": "and", "k": 2, "T": 10, "n": 20}

@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 import yaml
 
-from pipeline import specifications, targets
 from pipeline.claims.claims import load, parse
 from pipeline.claims.evidence import REFERENCES, Evidence
 from pipeline.claims.ledger import ledger
@@ -16,6 +15,7 @@ from pipeline.claims.rendering import markdown
 from pipeline.claims.rules import RULES
 from pipeline.config import Config, ConfigError
 from pipeline.config import load as load_config
+from pipeline.workflow import specifications, targets
 
 ROOT = Path(__file__).parents[1]
 FILE = ROOT / "config/claims.yaml"

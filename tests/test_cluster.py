@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.cluster import early_end, still_running
+from pipeline.workflow.cluster import early_end, still_running
 from running import ROOT
 
 

@@ -33,7 +33,7 @@ def test_a_wrong_command_line_stops_before_any_job(folder, options, said):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "command", [["snakemake", "--cores", "1", "--configfile"], [sys.executable, "-m", "pipeline.stale"]]
+    "command", [["snakemake", "--cores", "1", "--configfile"], [sys.executable, "-m", "pipeline.commands.stale"]]
 )
 def test_results_that_are_no_folder_are_said(folder, command):
     for name in ("Snakefile", "src", "workflow", "config"):
@@ -65,7 +65,7 @@ def test_numbers_nested_in_config_options_are_numbers(folder):
 @pytest.mark.parametrize("command", ["forecast", "stale", "redraw", "profiling", "watch", "report"])
 def test_a_config_is_checked_before_all_else(folder, name, said, command):
     """By `make run` and `make forecast`, which do no more, and by the commands that look at results."""
-    command = [sys.executable, "-m", f"pipeline.{command}", name]
+    command = [sys.executable, "-m", f"pipeline.commands.{command}", name]
     check = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert check.returncode == 1
     assert check.stderr == f"{said}\n"
@@ -75,7 +75,7 @@ def test_a_config_is_checked_before_all_else(folder, name, said, command):
 def test_without_results_it_says_how_to_make_them(folder, command):
     configs = [str(ROOT / "config" / name) for name in ("config.yaml", "smoke.yaml")]
     run = subprocess.run(
-        [sys.executable, "-m", f"pipeline.{command}", *configs], cwd=folder, capture_output=True, text=True
+        [sys.executable, "-m", f"pipeline.commands.{command}", *configs], cwd=folder, capture_output=True, text=True
     )
     assert run.returncode == 1
     assert run.stderr == f"no finished results here; run: snakemake --cores all --configfile {' '.join(configs)}\n"
@@ -101,4 +101,4 @@ def test_make_takes_its_variables_and_options():
     command = ["make", "--dry-run", "-j2", "--environment-overrides", "forecast", "crate", *words]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
-    assert "pipeline.forecast my.yaml tree.yaml\n" in run.stdout
+    assert "pipeline.commands.forecast my.yaml tree.yaml\n" in run.stdout

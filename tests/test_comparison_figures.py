@@ -10,7 +10,8 @@ import vl_convert
 
 from charts import file_names
 from pipeline.families import FAMILY
-from pipeline.figures import functions, noise, panels, sizes, sparsity, style
+from pipeline.figures import functions, noise, sparsity
+from pipeline.figures.parts import panels, sizes, style
 from pipeline.labels import LEARNER_NAMES
 
 GRID = (20, 640)

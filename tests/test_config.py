@@ -11,7 +11,7 @@ import yaml
 from snakemake.utils import update_config
 
 from bad_inputs import edited, valid
-from pipeline import config_reference
+from pipeline.commands import config_reference
 from pipeline.config import (
     PROVENANCE,
     Analysis,
@@ -232,7 +232,9 @@ def test_every_key_is_described():
 def test_check_names_stale_files_and_the_command(tmp_path, monkeypatch):
     monkeypatch.setattr(config_reference, "ROOT", tmp_path)
     monkeypatch.setattr(sys, "argv", ["config_reference", "--check"])
-    with pytest.raises(SystemExit, match=r"^stale: workflow.*, docs.*; run `python -m pipeline.config_reference`$"):
+    with pytest.raises(
+        SystemExit, match=r"^stale: workflow.*, docs.*; run `python -m pipeline.commands.config_reference`$"
+    ):
         config_reference.main()
 
     monkeypatch.setattr(sys, "argv", ["config_reference"])

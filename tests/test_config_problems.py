@@ -12,7 +12,7 @@ from pipeline.config import (
     ConfigError,
     parse,
 )
-from pipeline.functions import FUNCTIONS
+from pipeline.data.functions import FUNCTIONS
 
 
 def test_every_bad_input_is_told_with_place_and_mend():

@@ -8,10 +8,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.bits import PackedBits
+from pipeline.data.bits import PackedBits
+from pipeline.data.functions import FUNCTIONS, evaluate
 from pipeline.engine.parameters import ParameterStack
 from pipeline.engine.transformer import Transformer
-from pipeline.functions import FUNCTIONS, evaluate
 from pipeline.randomness import Stream
 from pipeline.reference import ReferenceTransformer, reference_state
 from pipeline.theory.construction import (

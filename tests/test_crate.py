@@ -8,7 +8,7 @@ import sys
 import pytest
 from rocrate.rocrate import ROCrate
 
-from pipeline.crate import PAPER, write
+from pipeline.commands.crate import PAPER, write
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_nothing_to_describe_is_an_error(tmp_path):
 
 
 def test_the_command_says_so_in_a_line(tmp_path):
-    command = [sys.executable, "-m", "pipeline.crate", "--results", str(tmp_path), "--command", "make paper"]
+    command = [sys.executable, "-m", "pipeline.commands.crate", "--results", str(tmp_path), "--command", "make paper"]
     run = subprocess.run(command, capture_output=True, text=True)
     assert run.returncode == 1
     assert run.stderr == f"{tmp_path} holds no finished results; run the workflow first\n"

@@ -6,11 +6,8 @@ import pytest
 
 from charts import look, marks, rows
 from figure_tables import critical_table, fits_table, paper_table, rates_table
-from pipeline.figures import (
-    critical_sample_size,
-    sizes,
-    style,
-)
+from pipeline.figures import critical_sample_size
+from pipeline.figures.parts import sizes, style
 
 
 @pytest.fixture(scope="module")

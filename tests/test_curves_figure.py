@@ -5,11 +5,8 @@ import pytest
 
 from charts import look, rows
 from figure_tables import curves_table
-from pipeline.figures import (
-    curves,
-    learning_curves,
-    style,
-)
+from pipeline.figures import learning_curves
+from pipeline.figures.parts import curves, style
 
 
 @pytest.fixture(scope="module")

@@ -14,10 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from pipeline import checkpoints, sampling
-from pipeline.bits import PackedBits
+from pipeline import checkpoints
 from pipeline.checkpoints import Checkpoint
-from pipeline.datasets import (
+from pipeline.data import sampling
+from pipeline.data.bits import PackedBits
+from pipeline.data.datasets import (
     Address,
     TrainingSet,
     read_holdout,
@@ -25,11 +26,11 @@ from pipeline.datasets import (
     write_holdout,
     write_training_sets,
 )
-from pipeline.functions import FUNCTIONS, evaluate
+from pipeline.data.functions import FUNCTIONS, evaluate
+from pipeline.data.sampling import draw_holdout, draw_training_set
+from pipeline.data.uniqueness import consistent_supports
 from pipeline.jobs import dataset
-from pipeline.sampling import draw_holdout, draw_training_set
 from pipeline.storage import read_table
-from pipeline.uniqueness import consistent_supports
 
 CELL = Address("and", 3, 40, 60)
 

@@ -21,9 +21,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from pipeline.faults import KILLED, STOPPED, bring_back
 from pipeline.jobs import LESS_MEMORY
 from pipeline.storage import read_frame, write_frame
+from pipeline.workflow.faults import KILLED, STOPPED, bring_back
 from running import ROOT, snakemake, start
 
 pytestmark = pytest.mark.slow

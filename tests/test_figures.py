@@ -10,13 +10,8 @@ import pytest
 
 from charts import file_names
 from figure_tables import PAPER_CSV, critical_table, curves_table, fits_table, rates_table, runs_table
-from pipeline.figures import (
-    critical_sample_size,
-    learners,
-    learning_curves,
-    style,
-    success_heatmap,
-)
+from pipeline.figures import critical_sample_size, learners, learning_curves, success_heatmap
+from pipeline.figures.parts import style
 
 
 def png_size(path: Path) -> tuple[int, int]:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipeline import fingerprint as module
-from pipeline.fingerprint import fingerprint
+from pipeline.workflow import fingerprint as module
+from pipeline.workflow.fingerprint import fingerprint
 
 FILES = {
     "pipeline/__init__.py": '"""Package."""\n',

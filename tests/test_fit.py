@@ -10,11 +10,11 @@ import pytest
 from drawing import draw_block
 from pipeline import checkpoints
 from pipeline.baselines.learning import Hypothesis, constant
-from pipeline.bits import PackedBits
 from pipeline.config import FITTED
-from pipeline.datasets import read_training_sets, write_holdout
+from pipeline.data.bits import PackedBits
+from pipeline.data.datasets import read_training_sets, write_holdout
+from pipeline.data.sampling import draw_holdout
 from pipeline.jobs import fit
-from pipeline.sampling import draw_holdout
 from pipeline.storage import read_frame, read_table
 
 CELL = {"function": "and", "k": 3, "T": 12, "n": 25}

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import forecast
+from pipeline.commands import forecast
+from pipeline.commands.forecast import all_jobs, job_seconds, step_seconds, training_seconds
 from pipeline.config import Data, Section, Training, Transformer, load, parse
 from pipeline.durations import duration
-from pipeline.forecast import all_jobs, job_seconds, step_seconds, training_seconds
 
 ROOT = Path(__file__).parent.parent
 PAPER = load(ROOT / "config/config.yaml")

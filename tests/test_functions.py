@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.functions import FUNCTIONS, MAX_SPARSITY, evaluate, function_problem
+from pipeline.data.functions import FUNCTIONS, MAX_SPARSITY, evaluate, function_problem
 from pipeline.randomness import Stream
 
 STUDIED = ("and", "or", "parity", "majority", "junta")

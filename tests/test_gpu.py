@@ -9,7 +9,8 @@ import pytest
 import torch
 
 import test_checkpoints as interruptions
-from pipeline.datasets import Address
+from pipeline.data.datasets import Address
+from pipeline.data.sampling import draw_holdout, draw_training_set
 from pipeline.engine import training
 from pipeline.engine.batches import choose_batches
 from pipeline.engine.deep_transformer import DeepTransformer
@@ -24,7 +25,6 @@ from pipeline.engine.training import Training
 from pipeline.engine.transformer import Transformer
 from pipeline.randomness import Stream
 from pipeline.results import RunResult
-from pipeline.sampling import draw_holdout, draw_training_set
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU that torch can use")
 

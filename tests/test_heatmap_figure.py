@@ -5,10 +5,8 @@ import pytest
 
 from charts import rows
 from figure_tables import KEY, critical_table, rates_table, runs_table
-from pipeline.figures import (
-    style,
-    success_heatmap,
-)
+from pipeline.figures import success_heatmap
+from pipeline.figures.parts import style
 
 
 @pytest.fixture(scope="module")

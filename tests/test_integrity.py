@@ -7,9 +7,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline import integrity, seals
-from pipeline.integrity import set_aside_damaged
+from pipeline import seals
 from pipeline.storage import write_table
+from pipeline.workflow import integrity
+from pipeline.workflow.integrity import set_aside_damaged
 
 TABLE = pa.table({"seed": [0, 1, 2], "curve": [[0.5], None, [0.25, 0.125]]})
 

@@ -14,15 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drawing import draw_block
-from pipeline import datasets
 from pipeline.config import Dropout, Lstm, Mlp, NormBound, Section, Success, Training, Transformer
-from pipeline.datasets import TrainingSet, read_training_sets, write_holdout
+from pipeline.data import datasets
+from pipeline.data.datasets import TrainingSet, read_training_sets, write_holdout
+from pipeline.data.sampling import draw_holdout
 from pipeline.engine import training as engine
 from pipeline.jobs import LESS_MEMORY, arguments, dataset, stacks
 from pipeline.jobs.attention_steps import STEPS_KEPT, attention_steps
 from pipeline.jobs.stacks import Block, _stacks, train_blocks
 from pipeline.jobs.train import choose_device, stack_key
-from pipeline.sampling import draw_holdout
 from pipeline.storage import read_frame
 
 CELL = {"function": "and", "k": 3, "T": 12, "n": 25}

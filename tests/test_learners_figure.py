@@ -7,10 +7,8 @@ import vl_convert
 
 from charts import look, marks, rows
 from figure_tables import critical_table, rates_table
-from pipeline.figures import (
-    learners,
-    style,
-)
+from pipeline.figures import learners
+from pipeline.figures.parts import style
 from pipeline.labels import LEARNER_NAMES
 
 

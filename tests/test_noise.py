@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drawing import draw_block
-from pipeline.datasets import Address, TrainingSet, read_training_sets, write_holdout, write_training_sets
-from pipeline.functions import evaluate
-from pipeline.noise import add_noise
-from pipeline.sampling import draw_holdout, draw_training_set
+from pipeline.data.datasets import Address, TrainingSet, read_training_sets, write_holdout, write_training_sets
+from pipeline.data.functions import evaluate
+from pipeline.data.noise import add_noise
+from pipeline.data.sampling import draw_holdout, draw_training_set
 
 CELL = Address("and", 3, 100, 400)
 BITS = CELL.n * CELL.T

@@ -8,9 +8,9 @@ import pytest
 from scipy.special import betaincinv
 
 from bad_inputs import edited, problems
-from pipeline import functions
 from pipeline.config import load
-from pipeline.functions import BooleanFunction
+from pipeline.data import functions
+from pipeline.data.functions import BooleanFunction
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE = (DOCS / "how-to/own-function.md").read_text(encoding="utf-8")
@@ -67,7 +67,7 @@ def test_a_function_that_is_not_what_it_says_is_refused(function, wrong, monkeyp
     monkeypatch.setitem(functions.FUNCTIONS, "own", function)
     place, told = problems(edited(("experiments.and3.function", "own")))[0].split(": ", 1)
     assert place == "experiments.and3.grid.k[0]"
-    mend = "correct it in src/pipeline/functions.py"
+    mend = "correct it in src/pipeline/data/functions.py"
     assert re.fullmatch(f"the entry 'own' of FUNCTIONS, at k = 3: {wrong}; {mend}", told)
 
 

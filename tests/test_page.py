@@ -16,9 +16,9 @@ import pytest
 import yaml
 
 from figure_tables import critical_table, fits_table, rates_table, runs_table
-from pipeline.captions import caption
 from pipeline.config import Figures
 from pipeline.figures import attention_map, critical_sample_size, learners, progress, success_heatmap
+from pipeline.workflow.captions import caption
 from running import snakemake
 from smoke import SMOKE
 from test_attention_figures import maps_table, steps_table

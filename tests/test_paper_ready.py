@@ -6,7 +6,7 @@ import altair as alt
 import pandas as pd
 import pytest
 
-from pipeline.figures import style
+from pipeline.figures.parts import style
 from pipeline.paper_ready.figures import LABEL, Size, render
 from pipeline.paper_ready.latex import critical_sizes
 from pipeline.paper_ready.templates import TEMPLATES, Template

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pipeline.profiling import JobTime, job_times, parts, table
+from pipeline.commands.profiling import JobTime, job_times, parts, table
 
 
 def test_core_seconds_by_part():

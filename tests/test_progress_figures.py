@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from charts import file_names, look, rows, saved, units
-from pipeline.figures import curves, progress, style
+from pipeline.figures import progress
+from pipeline.figures.parts import curves, style
 
 KEY = {"experiment": "main", "function": "parity", "model": "transformer", "k": 3, "n": 1000}
 TITLES = [

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from pipeline.publish import main, publish
+from pipeline.commands.publish import main, publish
 
 CONFIG = "experiments: {one: {}}\nfigures: {laws: {experiments: [one]}}\n"
 

@@ -1,7 +1,7 @@
 """The table of claims in the README."""
 
-from pipeline import published_claims
-from pipeline.published_claims import table
+from pipeline.commands import published_claims
+from pipeline.commands.published_claims import table
 
 
 def entry(name: str, verdict: str, count: int, **changes) -> dict:

@@ -6,8 +6,8 @@ import re
 import pandas as pd
 import pytest
 
-from pipeline.publish import publish
-from pipeline.reanalysis import DIFFERENT, PUBLISHED, ROUNDED, SAME, SOURCES, compared, reanalyse, sets
+from pipeline.commands.publish import publish
+from pipeline.commands.reanalysis import DIFFERENT, PUBLISHED, ROUNDED, SAME, SOURCES, compared, reanalyse, sets
 
 TABLE = pd.DataFrame({"T": [100, 200], "n": [35.0, None], "bias": [0.0, 0.0]})
 

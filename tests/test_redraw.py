@@ -9,8 +9,8 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from pipeline import redraw
-from pipeline.dry_run import Job, WorkflowFailed
+from pipeline.commands import redraw
+from pipeline.commands.dry_run import Job, WorkflowFailed
 from running import ROOT, environment
 from smoke import copy_of_the_checkout
 
@@ -80,7 +80,7 @@ def test_the_stale_figure_is_drawn_and_nothing_is_trained(finished, tmp_path):
             file.write("\n\nNEW = 1\n")
     before = contents(checkout / "results")
     (checkout / "results/figures/learners.svg").write_text("old")
-    command = [sys.executable, "-m", "pipeline.redraw", "config/smoke.yaml"]
+    command = [sys.executable, "-m", "pipeline.commands.redraw", "config/smoke.yaml"]
     run = subprocess.run(command, cwd=checkout, env=environment(), capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     assert re.findall(r"Finished jobid: .*Rule: (\w+)", run.stderr) == ["figure_learners", "figures"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline import rule_graph
+from pipeline.commands import rule_graph
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from charts import look, marks, rows, saved
 from pipeline.config import Data, Experiment, Lstm, Mlp, Training, Transformer
 from pipeline.config.factors import Factor, factors
 from pipeline.figures import sensitivity as figure
-from pipeline.figures import style
+from pipeline.figures.parts import style
 from pipeline.statistics.critical_sample_size import critical_sample_sizes
 from pipeline.statistics.intervals import difference_interval
 from pipeline.statistics.pairing import PSEUDO_PAIRS, correlations

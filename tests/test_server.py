@@ -18,10 +18,10 @@ import pytest
 
 from drawing import draw_block
 from pipeline.config import Training, Transformer
-from pipeline.datasets import write_holdout
+from pipeline.data.datasets import write_holdout
+from pipeline.data.sampling import draw_holdout
 from pipeline.jobs import server
 from pipeline.jobs.client import KILLED, SOCKET
-from pipeline.sampling import draw_holdout
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the server runs on Linux only")
 HOLDOUT = {"function": "and", "k": 2, "T": 10, "holdout_size": 50}

@@ -2,10 +2,10 @@
 
 import subprocess
 
+from pipeline.commands.dry_run import Job, dry_run, parse
+from pipeline.commands.stale import report
 from pipeline.config import Cell, load
 from pipeline.config import parse as parse_config
-from pipeline.dry_run import Job, dry_run, parse
-from pipeline.stale import report
 from smoke import SMOKE
 
 TRAIN = {"function": "and", "data": "small", "model": "tiny", "training": "short", "k": "3"}

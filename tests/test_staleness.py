@@ -10,9 +10,9 @@ from typing import NamedTuple
 import pytest
 import yaml
 
-from pipeline.dry_run import TRAINING
-from pipeline.fingerprint import DOCUMENTED
-from pipeline.rule_graph import PAGE
+from pipeline.commands.dry_run import TRAINING
+from pipeline.commands.rule_graph import PAGE
+from pipeline.workflow.fingerprint import DOCUMENTED
 from running import ROOT
 from smoke import copy_of_the_checkout, jobs
 

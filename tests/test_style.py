@@ -8,10 +8,8 @@ import vl_convert
 
 from charts import marks
 from figure_tables import critical_table, fits_table, rates_table
-from pipeline.figures import (
-    critical_sample_size,
-    style,
-)
+from pipeline.figures import critical_sample_size
+from pipeline.figures.parts import style
 from pipeline.labels import learner_label, task_label
 
 

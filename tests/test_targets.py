@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline import specifications, targets
 from pipeline.config import Cell, Config, ConfigError, parse
+from pipeline.workflow import specifications, targets
 from running import ROOT
 
 PATTERN = "{data}/{function}/{model}/{training}/{k}/{T}/{n}/{seeds}"

@@ -16,17 +16,17 @@ from charts import look, rows, units
 from pipeline import checkpoints
 from pipeline.checkpoints import Checkpoint
 from pipeline.config import parse
-from pipeline.datasets import Address
+from pipeline.data.datasets import Address
+from pipeline.data.sampling import draw_holdout, draw_training_set
 from pipeline.engine.models import build_model
 from pipeline.engine.protocol import Protocol
 from pipeline.engine.transformer import Transformer
 from pipeline.figures import basin as basin_figure
 from pipeline.figures import capacity as capacity_figure
 from pipeline.figures import representation as representation_figure
-from pipeline.figures import style
-from pipeline.figures import theory as theory_figures
+from pipeline.figures.parts import style
+from pipeline.figures.parts import theory as theory_figures
 from pipeline.jobs.stacks import begin
-from pipeline.sampling import draw_holdout, draw_training_set
 from pipeline.theory import stacks as theory_stacks
 from pipeline.theory import trained
 from pipeline.theory.basin import basin, perturbed

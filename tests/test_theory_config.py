@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from pipeline import specifications, targets
 from pipeline.config import Config, ConfigError, parse
-from pipeline.functions import FUNCTIONS, BooleanFunction
+from pipeline.data.functions import FUNCTIONS, BooleanFunction
+from pipeline.workflow import specifications, targets
 
 SWEEP = {"k": [2], "T": [8, 32], "width": [16], "supports": 1}
 THEORY = {

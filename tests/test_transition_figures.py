@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from charts import file_names, look, rows, saved, units
-from pipeline.figures import style, transitions
+from pipeline.figures import transitions
+from pipeline.figures.parts import style
 from pipeline.statistics.transitions import transition_fits
 from pipeline.statistics.transitions import transitions as medians
 

@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from pipeline import uniqueness
-from pipeline.functions import FUNCTIONS, evaluate
+from pipeline.data import uniqueness
+from pipeline.data.functions import FUNCTIONS, evaluate
+from pipeline.data.search_bounds import search_size, too_large
+from pipeline.data.uniqueness import consistent_supports, has_neighbour, is_unique
 from pipeline.randomness import Stream
-from pipeline.search_bounds import search_size, too_large
-from pipeline.uniqueness import consistent_supports, has_neighbour, is_unique
 
 EVERY = 10**9
 

@@ -5,9 +5,10 @@ import sys
 import pandas as pd
 import pytest
 
-from pipeline import targets, watch
+from pipeline.commands import watch
+from pipeline.commands.watch import RUN_FILE, Run, job_costs, pace, rates_so_far, report
 from pipeline.config import parse
-from pipeline.watch import RUN_FILE, Run, job_costs, pace, rates_so_far, report
+from pipeline.workflow import targets
 
 
 def config(**grid):

@@ -11,13 +11,13 @@ import pandas as pd
 import pytest
 import yaml
 
-from pipeline.captions import caption
 from pipeline.claims.claims import load as load_claims
 from pipeline.claims.ledger import Entry, parted
 from pipeline.config import load
-from pipeline.datasets import read_training_sets
+from pipeline.data.datasets import read_training_sets
 from pipeline.storage import read_frame
-from pipeline.targets import table_files
+from pipeline.workflow.captions import caption
+from pipeline.workflow.targets import table_files
 from running import ROOT, snakemake
 from smoke import SMOKE, jobs
 
@@ -121,7 +121,7 @@ def test_the_report_has_the_figures_with_their_captions(finished):
 
 
 def test_watching_a_finished_run_finds_all_of_it(finished, tmp_path):
-    command = [sys.executable, "-m", "pipeline.watch", str(SMOKE), "--folder", str(finished[0]), "--once"]
+    command = [sys.executable, "-m", "pipeline.commands.watch", str(SMOKE), "--folder", str(finished[0]), "--once"]
     run = subprocess.run([*command, "--picture", str(tmp_path / "w.svg")], capture_output=True, text=True, check=True)
     assert "All run files are there." in run.stdout
     assert (tmp_path / "w.svg").exists()

@@ -8,7 +8,7 @@ from statistics import fmean
 
 import pyarrow as pa
 
-from pipeline.datasets import TrainingSet
+from pipeline.data.datasets import TrainingSet
 from pipeline.rows import table_of
 from pipeline.storage import write_table
 

@@ -8,7 +8,7 @@ from snakemake.logging import logger
 from snakemake.target_jobs import TargetSpec
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from pipeline import cluster
+from pipeline.workflow import cluster
 
 
 def remove_old_outputs():

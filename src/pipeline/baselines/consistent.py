@@ -2,7 +2,7 @@
 
 For AND it is the elimination algorithm (Valiant 1984, *A Theory of the Learnable*), for OR its dual; they know neither
 k nor that the function is sparse. For every other function it is an exact search among the k-subsets, which knows k and
-the truth table, like the class of :mod:`pipeline.uniqueness`.
+the truth table, like the class of :mod:`pipeline.data.uniqueness`.
 
 An exact search cannot fail on a sample that fits a single support, so under ``reject_ambiguous`` it succeeds wherever
 such a sample was found: the redraws have done its work. Its critical sample size has a meaning only under a data
@@ -15,8 +15,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from pipeline.baselines.learning import Hypothesis, Sample, constant
-from pipeline.functions import FUNCTIONS, evaluate
-from pipeline.uniqueness import consistent_supports
+from pipeline.data.functions import FUNCTIONS, evaluate
+from pipeline.data.uniqueness import consistent_supports
 
 
 def fit(settings: Mapping, sample: Sample) -> Hypothesis:

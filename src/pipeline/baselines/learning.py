@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.datasets import Address, TrainingSet
+from pipeline.data.datasets import Address, TrainingSet
 from pipeline.randomness import Stream
 
 
@@ -18,7 +18,7 @@ class Sample:
         seed: the run's seed.
         inputs: bool [n, T].
         labels: bool [n].
-        truth_table: bool [2**k], see :mod:`pipeline.functions`; for a learner that is to know the function.
+        truth_table: bool [2**k], see :mod:`pipeline.data.functions`; for a learner that is to know the function.
     """
 
     address: Address

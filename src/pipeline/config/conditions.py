@@ -8,7 +8,7 @@ from pipeline.config.figures import ComparisonFigure, Figure, Figures, NoiseFigu
 from pipeline.config.learners import TRAINED, Consistent, Transformer
 from pipeline.config.protocols import REJECTION_MEND, Data, Training
 from pipeline.config.sections import Location, Section
-from pipeline.search_bounds import too_large
+from pipeline.data.search_bounds import too_large
 from pipeline.statistics.ladder import sizes_between
 
 Problems = Iterator[tuple[Location, str]]

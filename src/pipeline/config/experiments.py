@@ -18,7 +18,7 @@ from pipeline.config.sections import (
     reject,
     setting,
 )
-from pipeline.functions import function_problem
+from pipeline.data.functions import function_problem
 
 NO_TRAINING = "none"  # the name of the training protocol of a learner that is fitted at once, in paths
 
@@ -75,7 +75,9 @@ class Experiment(Section):
     """One Boolean function learned by one model on a grid of cells."""
 
     function: FunctionName = setting(
-        "and", "read", "The Boolean function, by its name in `pipeline.functions`; it fixes the input distribution too."
+        "and",
+        "read",
+        "The Boolean function, by its name in `pipeline.data.functions`; it fixes the input distribution too.",
     )
     data: Annotated[str, name_of("data")] = Field("standard", description="Name of a data protocol.")
     model: Annotated[str, name_of("model")] = Field("transformer", description="Name of a model.")

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo
 from pydantic_core import InitErrorDetails
 
-from pipeline.functions import FUNCTIONS
+from pipeline.data.functions import FUNCTIONS
 
 PROVENANCE = {
     "read": "seen in the paper's abstract, its figure, or a text that quotes it",

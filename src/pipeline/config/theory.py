@@ -8,8 +8,8 @@ from pydantic import AfterValidator, Field, ValidationInfo
 from pipeline.config.learners import Transformer
 from pipeline.config.protocols import REJECTION_MEND, Data, Training
 from pipeline.config.sections import Count, FunctionName, Length, ListOf, Location, Section, Size, name_of
-from pipeline.functions import FUNCTIONS, function_problem
-from pipeline.search_bounds import too_large
+from pipeline.data.functions import FUNCTIONS, function_problem
+from pipeline.data.search_bounds import too_large
 
 MAX_SPARSITY = 8  # the general construction takes up to 2^k - 1 hidden units
 

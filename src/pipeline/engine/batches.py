@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.bits import PackedBits
-from pipeline.datasets import TrainingSet
+from pipeline.data.bits import PackedBits
+from pipeline.data.datasets import TrainingSet
+from pipeline.data.functions import FUNCTIONS, evaluate
 from pipeline.engine import protocol as training
 from pipeline.engine.model import StackedModel
-from pipeline.functions import FUNCTIONS, evaluate
 from pipeline.randomness import Stream
 
 Coordinates = Mapping[str, str | int]  # what a run is addressed by: function, k, T, n, seed

@@ -39,5 +39,5 @@ def _lstm(context_length: int, values: dict[str, Any]) -> StackedModel:
     return Lstm(context_length, **values)
 
 
-# A job uses one of these, so its fingerprint leaves out the others (pipeline.specifications.training_code).
+# A job uses one of these, so its fingerprint leaves out the others (pipeline.workflow.specifications.training_code).
 ARCHITECTURES = {"transformer": _transformer, "deep_transformer": _deep_transformer, "mlp": _mlp, "lstm": _lstm}

@@ -1,4 +1,4 @@
-"""Packed bits (:mod:`pipeline.bits`) as tensors on any device."""
+"""Packed bits (:mod:`pipeline.data.bits`) as tensors on any device."""
 
 import torch
 from torch import Tensor

@@ -13,7 +13,7 @@ import pandas as pd
 from altair import datum
 
 from pipeline.families import FAMILY, rows_of
-from pipeline.figures import style
+from pipeline.figures.parts import style
 from pipeline.labels import learner_label, panel_title, task_label
 from pipeline.statistics.success_rates import jeffreys_interval
 

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from pipeline.families import FAMILY, rows_of
-from pipeline.figures import attention_training, style
-from pipeline.figures.attention_training import BACKGROUND, bin_width, binned
+from pipeline.figures.parts import attention_training, style
+from pipeline.figures.parts.attention_training import BACKGROUND, bin_width, binned
 from pipeline.labels import learner_label, panel_title, task_label
 
 LENGTHS_SHOWN, SIZES_SHOWN = 2, 3

@@ -12,7 +12,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from pipeline.figures import style, theory
+from pipeline.figures.parts import style, theory
 from pipeline.labels import task_label
 from pipeline.statistics.success_rates import jeffreys_interval
 from pipeline.theory.names import ORDINARY

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import altair as alt
 import pandas as pd
 
-from pipeline.figures import style, theory
+from pipeline.figures.parts import style, theory
 from pipeline.theory.names import CONSTRUCTED, COUNTING, FORMULA, NORMS, PROMISED, REMEMBERED, TRAINED
 
 OBSERVED = "observed gap of trained runs"

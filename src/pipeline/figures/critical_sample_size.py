@@ -16,7 +16,7 @@ import altair as alt
 import pandas as pd
 
 from pipeline.families import rows_of
-from pipeline.figures import sizes, style
+from pipeline.figures.parts import sizes, style
 from pipeline.labels import learner_label, panel_title, task_label
 
 PAPER = "the paper's Transformer, digitised (drawn beside)"

@@ -13,7 +13,7 @@ import altair as alt
 import pandas as pd
 
 from pipeline.families import rows_of
-from pipeline.figures import panels, sizes, style
+from pipeline.figures.parts import panels, sizes, style
 from pipeline.labels import learner_label, task_label
 
 _PANEL = ["function", "k"]

@@ -13,7 +13,7 @@ import altair as alt
 import pandas as pd
 
 from pipeline.families import FAMILY, rows_of
-from pipeline.figures import sizes, style
+from pipeline.figures.parts import sizes, style
 from pipeline.labels import learner_label, task_label
 
 LAWS = {  # name in words, formula, colour, dashes

@@ -15,7 +15,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from pipeline.figures import sizes, style
+from pipeline.figures.parts import sizes, style
 from pipeline.labels import learner_label, task_label
 from pipeline.statistics.information import information_floor
 

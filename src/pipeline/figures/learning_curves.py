@@ -12,8 +12,8 @@ import altair as alt
 import pandas as pd
 
 from pipeline.families import FAMILY
-from pipeline.figures import style
-from pipeline.figures.curves import LOSS_FLOOR, line_looks, runs_and_median
+from pipeline.figures.parts import style
+from pipeline.figures.parts.curves import LOSS_FLOOR, line_looks, runs_and_median
 from pipeline.labels import learner_label, panel_title, task_label
 
 RUNS_SHOWN = 20

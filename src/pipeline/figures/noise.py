@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import altair as alt
 import pandas as pd
 
-from pipeline.figures import panels, sizes, style
+from pipeline.figures.parts import panels, sizes, style
 from pipeline.labels import learner_label, task_label
 
 KINDS = {"label_noise": "Label noise", "feature_noise": "Feature noise"}

@@ -12,8 +12,8 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from pipeline.figures import style, theory
-from pipeline.figures.panels import colours_in_sequence
+from pipeline.figures.parts import style, theory
+from pipeline.figures.parts.panels import colours_in_sequence
 from pipeline.labels import function_label
 
 SYMMETRIC, GENERAL, TRAINED = "constructed, symmetric functions", "constructed, random juntas", "trained, largest head"

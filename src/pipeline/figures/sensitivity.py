@@ -14,7 +14,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from pipeline.figures import panels, sizes, style
+from pipeline.figures.parts import panels, sizes, style
 
 ROW = 34  # height of a variant, in pixels
 WIDTH = 460

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import altair as alt
 import pandas as pd
 
-from pipeline.figures import panels, sizes, style
+from pipeline.figures.parts import panels, sizes, style
 from pipeline.labels import learner_label, task_label
 
 _PANEL = ["function", "model"]

@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 
 from pipeline.families import CELL, FAMILY, rows_of
-from pipeline.figures import style
-from pipeline.figures.sizes import along, ladder
+from pipeline.figures.parts import style
+from pipeline.figures.parts.sizes import along, ladder
 from pipeline.labels import learner_label, panel_title, task_label
 
 COLUMN_WIDTH, MIN_WIDTH, HEIGHT = 44, 360, 440

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.families import FAMILY, rows_of
-from pipeline.figures import sizes, style
+from pipeline.figures.parts import sizes, style
 from pipeline.labels import learner_label, panel_title, task_label
 
 RUN, CENSORED = "one run", "one run, censored at its end"

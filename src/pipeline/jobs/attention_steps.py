@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from pipeline.datasets import Address, read_holdout, read_training_sets
+from pipeline.data.datasets import Address, read_holdout, read_training_sets
 from pipeline.engine.models import build_model
 from pipeline.engine.protocol import Protocol
 from pipeline.engine.recording import MAPPED_SEED

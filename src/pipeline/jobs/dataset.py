@@ -9,13 +9,13 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from pipeline.bits import PackedBits
 from pipeline.blocks import seed_range
 from pipeline.checkpoints import Checkpoint
-from pipeline.datasets import Address, TrainingSet, read_holdout, write_training_sets
+from pipeline.data.bits import PackedBits
+from pipeline.data.datasets import Address, TrainingSet, read_holdout, write_training_sets
+from pipeline.data.noise import add_noise
+from pipeline.data.sampling import draw_training_set
 from pipeline.jobs import arguments
-from pipeline.noise import add_noise
-from pipeline.sampling import draw_training_set
 from pipeline.storage import read_table
 
 log = logging.getLogger(__name__)

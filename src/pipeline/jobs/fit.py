@@ -14,9 +14,9 @@ import numpy as np
 
 from pipeline.baselines.learning import Hypothesis, Sample
 from pipeline.baselines.registry import BASELINES
-from pipeline.bits import PackedBits
 from pipeline.checkpoints import Checkpoint
-from pipeline.datasets import Address, TrainingSet, read_holdout, read_training_sets
+from pipeline.data.bits import PackedBits
+from pipeline.data.datasets import Address, TrainingSet, read_holdout, read_training_sets
 from pipeline.jobs import arguments
 from pipeline.results import RunResult, write_results
 

@@ -1,8 +1,8 @@
 """Draws the holdout inputs of a (function, k, T)."""
 
-from pipeline.datasets import write_holdout
+from pipeline.data.datasets import write_holdout
+from pipeline.data.sampling import draw_holdout
 from pipeline.jobs import arguments
-from pipeline.sampling import draw_holdout
 
 if __name__ == "__main__":
     given = arguments.parse(__doc__, "output")

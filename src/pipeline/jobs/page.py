@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from pipeline.captions import Caption
 from pipeline.claims import ledger
 from pipeline.jobs import arguments
 from pipeline.page.figures import drawing
@@ -11,6 +10,7 @@ from pipeline.page.tables import table
 from pipeline.page.times import times
 from pipeline.provenance import provenance
 from pipeline.storage import whole_file
+from pipeline.workflow.captions import Caption
 
 
 def main() -> None:

@@ -14,9 +14,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from pipeline.bits import PackedBits
 from pipeline.checkpoints import Checkpoint
-from pipeline.datasets import Address, TrainingSet, read_holdout, read_training_sets
+from pipeline.data.bits import PackedBits
+from pipeline.data.datasets import Address, TrainingSet, read_holdout, read_training_sets
 from pipeline.engine.batches import choose_batches
 from pipeline.engine.holdout import Holdout
 from pipeline.engine.model import StackedModel

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from pipeline.checkpoints import Checkpoint
-from pipeline.datasets import Address
+from pipeline.data.datasets import Address
 from pipeline.jobs.dataset import draw_block
 from pipeline.jobs.stacks import Block, train_blocks
 from pipeline.jobs.train import choose_device, prepare

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.captions import Caption
 from pipeline.page.packing import base64_of, packed
 from pipeline.page.tables import Excerpt, Table, excerpt
+from pipeline.workflow.captions import Caption
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import vl_convert
 
 from pipeline.claims.ledger import parted
 from pipeline.durations import duration
-from pipeline.figures.style import VEGA_LITE
+from pipeline.figures.parts.style import VEGA_LITE
 
 _HERE = files("pipeline.page")
 

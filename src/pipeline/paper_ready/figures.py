@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 
 import vl_convert
 
-from pipeline.figures.style import VEGA_LITE
+from pipeline.figures.parts.style import VEGA_LITE
 from pipeline.paper_ready.templates import Template
 
 LABEL = 8.0  # points, the size of the templates' captions or one less
-LABEL_PIXELS = 14  # of the labels in a figure, pipeline.figures.style
+LABEL_PIXELS = 14  # of the labels in a figure, pipeline.figures.parts.style
 POINTS = 72  # of an inch
 SUFFIX = ".vl.json"  # of a figure's Vega-Lite specification
 PANELS = ("hconcat", "vconcat", "concat", "facet", "repeat")

@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 
 from pipeline.checkpoints import Checkpoint
-from pipeline.datasets import Address, TrainingSet
+from pipeline.data.datasets import Address, TrainingSet
 from pipeline.engine import initialisation
 from pipeline.engine.models import build_model
 from pipeline.engine.parameters import ParameterStack

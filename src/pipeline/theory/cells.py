@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.bits import PackedBits
-from pipeline.datasets import Address, TrainingSet, read_holdout, read_training_sets
+from pipeline.data.bits import PackedBits
+from pipeline.data.datasets import Address, TrainingSet, read_holdout, read_training_sets
 
 Cell = tuple[Address, list[TrainingSet], PackedBits]
 

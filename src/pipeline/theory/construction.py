@@ -64,7 +64,7 @@ class Levels:
         """The fewest levels that a function of k bits needs: k + 1 if it is symmetric, 2^k otherwise.
 
         Args:
-            truth_table: bool [2**k], see :mod:`pipeline.functions`.
+            truth_table: bool [2**k], see :mod:`pipeline.data.functions`.
         """
         k = len(truth_table).bit_length() - 1
         ones = np.bitwise_count(np.arange(2**k))

@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from pipeline.bits import PackedBits
+from pipeline.data.bits import PackedBits
+from pipeline.data.functions import FUNCTIONS, evaluate
 from pipeline.engine.model import StackedModel
 from pipeline.engine.parameters import ParameterStack
 from pipeline.engine.transformer import Transformer
-from pipeline.functions import FUNCTIONS, evaluate
 from pipeline.randomness import Stream
 from pipeline.theory.construction import (
     Construction,

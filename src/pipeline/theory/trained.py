@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from pipeline.bits import PackedBits
 from pipeline.checkpoints import Checkpoint
-from pipeline.datasets import Address, TrainingSet
+from pipeline.data.bits import PackedBits
+from pipeline.data.datasets import Address, TrainingSet
 from pipeline.engine.attention import attend
 from pipeline.engine.models import build_model
 from pipeline.engine.parameters import ParameterStack

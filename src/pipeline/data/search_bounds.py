@@ -1,11 +1,11 @@
-"""Which exact searches for supports (:mod:`pipeline.uniqueness`) are affordable.
+"""Which exact searches for supports (:mod:`pipeline.data.uniqueness`) are affordable.
 
 In a module of its own, so that another bound makes no dataset stale.
 """
 
 from math import comb, inf
 
-from pipeline.functions import FUNCTIONS
+from pipeline.data.functions import FUNCTIONS
 
 # What a search may take, by the numbers in docs/baselines.md: one or two minutes and 0.9 GiB.
 MAX_SUPPORTS = {"and": inf, "or": inf, "majority": 2 * 10**11}  # monotone functions, where far more is pruned

@@ -1,4 +1,4 @@
-"""Where the time of a finished workflow went: ``python -m pipeline.profiling config/quick.yaml``.
+"""Where the time of a finished workflow went: ``python -m pipeline.commands.profiling config/quick.yaml``.
 
 Of every job, Snakemake's records say when it began and ended, and the log of a job of training or fitting how long it
 did just that. Seconds are those of a core: a second in which two cores have no job counts twice, and so does each
@@ -15,8 +15,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.command import config_of, unfinished
-from pipeline.dry_run import WorkflowFailed, dry_run
+from pipeline.commands.dry_run import WorkflowFailed, dry_run
+from pipeline.commands.shared import config_of, unfinished
 
 RECORDS = Path(".snakemake/metadata")
 LEARNING = "training, fitting and the theory"

@@ -1,6 +1,6 @@
 """What the workflow says when something goes wrong that no job can speak of; docs/faults.md has the rest.
 
-``python -m pipeline.faults`` says it of a job that was killed outright, as the system does for want of memory.
+``python -m pipeline.workflow.faults`` says it of a job that was killed outright, as the system does for want of memory.
 """
 
 import os

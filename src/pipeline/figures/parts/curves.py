@@ -3,7 +3,7 @@
 import altair as alt
 import pandas as pd
 
-from pipeline.figures import style
+from pipeline.figures.parts import style
 from pipeline.labels import learner_label
 
 MEDIAN = "median of all runs"

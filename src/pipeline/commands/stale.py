@@ -1,4 +1,4 @@
-"""Says in plain words what is stale and why: ``python -m pipeline.stale config/quick.yaml``.
+"""Says in plain words what is stale and why: ``python -m pipeline.commands.stale config/quick.yaml``.
 
 It reads Snakemake's dry run, so what it says is what would run.
 """
@@ -12,10 +12,10 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from pipeline.blocks import seed_range
-from pipeline.command import config_of
+from pipeline.commands.dry_run import Job, WorkflowFailed, dry_run
+from pipeline.commands.shared import config_of
 from pipeline.config import NO_TRAINING, Cell, Config, CurveAddress
-from pipeline.dry_run import Job, WorkflowFailed, dry_run
-from pipeline.targets import RUN_FILE, present_blocks, theory_addresses
+from pipeline.workflow.targets import RUN_FILE, present_blocks, theory_addresses
 
 NAMED = 4  # so many experiments are named, of more the number is given
 

@@ -6,8 +6,8 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from pipeline.figures import style
-from pipeline.figures.sizes import ABOVE_GRID, BELOW_GRID, FITTED, MARKS, SMALLEST, Looks, layers
+from pipeline.figures.parts import style
+from pipeline.figures.parts.sizes import ABOVE_GRID, BELOW_GRID, FITTED, MARKS, SMALLEST, Looks, layers
 from pipeline.labels import learner_label
 
 COLUMNS = 4  # panels of a row
@@ -21,13 +21,13 @@ _RATES = "Under an open triangle: share of the runs that succeed at the largest 
 
 
 def by_learner(points: pd.DataFrame) -> pd.DataFrame:
-    """The points of :func:`pipeline.figures.sizes.points` with the look of a series for each learner."""
+    """The points of :func:`pipeline.figures.parts.sizes.points` with the look of a series for each learner."""
     colours = style.learner_colours(points["model"].unique())
     return _series(points, points["model"].map(learner_label), points["model"].map(colours))
 
 
 def by_length(points: pd.DataFrame, x: str, panel: list[str]) -> tuple[pd.DataFrame, list[str]]:
-    """The points of :func:`pipeline.figures.sizes.points` with the look of a series for each T, from dark to light.
+    """The points of :func:`.sizes.points` with the look of a series for each T, from dark to light.
 
     A T that has but one value of ``x`` in a panel is left out of it, unless that is so for all. Of the others a panel
     has at most ``LENGTHS_SHOWN``, evenly chosen.

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from pipeline.bits import PackedBits
-from pipeline.datasets import Address, TrainingSet
-from pipeline.functions import FUNCTIONS, evaluate
+from pipeline.data.bits import PackedBits
+from pipeline.data.datasets import Address, TrainingSet
+from pipeline.data.functions import FUNCTIONS, evaluate
+from pipeline.data.uniqueness import has_neighbour, is_unique
 from pipeline.randomness import Stream
-from pipeline.uniqueness import has_neighbour, is_unique
 
 
 def draw_holdout(function: str, k: int, T: int, size: int) -> PackedBits:

@@ -1,7 +1,8 @@
 """Makes the tables, figures and verdicts of a published set again, from its published runs, and compares them.
 
-``python -m pipeline.reanalysis extended`` trains nothing: it works in ``results/reanalysed/extended`` on copies of the
-tables that come from training, and says of every other table, and of the claims, whether they are what is published.
+``python -m pipeline.commands.reanalysis extended`` trains nothing: it works in ``results/reanalysed/extended`` on
+copies of the tables that come from training, and says of every other table, and of the claims, whether they are what is
+published.
 """
 
 import argparse
@@ -15,7 +16,7 @@ import pandas as pd
 
 from pipeline.claims import ledger
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PUBLISHED = ROOT / "docs/results"
 FOLDER = Path("results/reanalysed")
 # Tables that are made from files of single runs, which are not published.
@@ -37,7 +38,7 @@ def reanalyse(published: Path, folder: Path) -> int:
     """Makes everything again in a folder, which may hold what an earlier call made, and says what differs.
 
     Args:
-        published: a set of results, as :mod:`pipeline.publish` keeps it.
+        published: a set of results, as :mod:`pipeline.commands.publish` keeps it.
         folder: where to work; what is there and not stale stays.
 
     Returns:

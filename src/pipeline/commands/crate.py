@@ -1,7 +1,8 @@
 """Describes finished results as an RO-Crate (Process Run Crate profile), to archive them with their provenance.
 
-``python -m pipeline.crate --results results --command "make paper"`` writes ``ro-crate-metadata.json`` beside them. A
-tool for research objects then knows every file, the config and the code that made it, and the paper that it is about.
+``python -m pipeline.commands.crate --results results --command "make paper"`` writes ``ro-crate-metadata.json`` beside
+them. A tool for research objects then knows every file, the config and the code that made it, and the paper that it is
+about.
 """
 
 import argparse

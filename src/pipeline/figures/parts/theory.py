@@ -6,7 +6,7 @@ import altair as alt
 import pandas as pd
 from scipy.stats import gmean
 
-from pipeline.figures import style
+from pipeline.figures.parts import style
 
 PANEL_WIDTH, PANEL_HEIGHT = 380, 280
 

@@ -92,7 +92,8 @@ def function_problem(name: str, k: int) -> str | None:
         wrong = _defect(entry, k)
     except Exception as error:  # a function of one's own may raise anything
         wrong = f"{type(error).__name__}: {error}"
-    return wrong and f"the entry {name!r} of FUNCTIONS, at k = {k}: {wrong}; correct it in src/pipeline/functions.py"
+    mend = "correct it in src/pipeline/data/functions.py"
+    return wrong and f"the entry {name!r} of FUNCTIONS, at k = {k}: {wrong}; {mend}"
 
 
 def _defect(entry: BooleanFunction, k: int) -> str | None:

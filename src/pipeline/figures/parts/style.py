@@ -13,7 +13,7 @@ import pandas as pd
 import vl_convert
 from altair.utils.html import spec_to_html
 
-from pipeline.figures import messages
+from pipeline.figures.parts import messages
 from pipeline.storage import read_frame, whole_file
 
 VEGA_LITE = alt.SCHEMA_VERSION.rsplit(".", 1)[0]  # the version that draws the charts, such as v6.1

@@ -1,6 +1,6 @@
-"""The table of claims in the README, from the published ledgers: ``python -m pipeline.published_claims`` writes it.
+"""The table of claims in the README, from the published ledgers.
 
-With ``--check`` it only says whether the table is stale.
+``python -m pipeline.commands.published_claims`` writes it. With ``--check`` it only says whether the table is stale.
 """
 
 import argparse
@@ -11,10 +11,10 @@ from pathlib import Path
 from pipeline.claims.ledger import Entry, read
 from pipeline.claims.rendering import interval, text
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 README = ROOT / "README.md"
 PUBLISHED = ROOT / "docs/results"
-COMMAND = "python -m pipeline.published_claims"
+COMMAND = "python -m pipeline.commands.published_claims"
 SMALL = "quick"  # the set of results that any other goes before, where they have as many runs
 OURS = "ours"
 

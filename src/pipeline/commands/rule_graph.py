@@ -1,6 +1,7 @@
-"""Draws which rule needs which, as Snakemake sees it: ``python -m pipeline.rule_graph`` writes docs/rule-graph.md.
+"""Draws which rule needs which, as Snakemake sees it.
 
-With ``--check`` it only says whether the page is stale. The graph is that of the smoke config, which uses every rule.
+``python -m pipeline.commands.rule_graph`` writes docs/rule-graph.md. With ``--check`` it only says whether the page is
+stale. The graph is that of the smoke config, which uses every rule.
 """
 
 import argparse
@@ -9,9 +10,9 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PAGE = ROOT / "docs/rule-graph.md"
-COMMAND = "python -m pipeline.rule_graph"
+COMMAND = "python -m pipeline.commands.rule_graph"
 TARGETS = {"all", "page"}  # want nearly everything; without their arrows the graph can be read
 
 _NODE = re.compile(r"^\s*(id\d+)\[(\w+)\]$", re.MULTILINE)

@@ -1,6 +1,6 @@
 """Copies finished results to a folder to keep, with a manifest of how they were made.
 
-``python -m pipeline.publish --results results --to docs/results/NAME --command "make paper"``
+``python -m pipeline.commands.publish --results results --to docs/results/NAME --command "make paper"``
 """
 
 import argparse
@@ -9,9 +9,9 @@ import json
 import shutil
 from pathlib import Path
 
-from pipeline import targets
 from pipeline.config import load
 from pipeline.provenance import provenance
+from pipeline.workflow import targets
 
 MANIFEST = "manifest.json"
 

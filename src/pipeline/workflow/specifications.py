@@ -10,14 +10,14 @@ from typing import Any
 
 import yaml
 
-from pipeline.captions import Caption
 from pipeline.claims.claims import Claim
 from pipeline.claims.evidence import REFERENCES
 from pipeline.config import NO_TRAINING, Cell, Config, CurveAddress, Experiment, Section
 from pipeline.config.factors import factors
 from pipeline.engine.architecture import architecture
-from pipeline.fingerprint import fingerprint
-from pipeline.targets import THEORY_FIGURES, drawn, mapped_cells, shown
+from pipeline.workflow.captions import Caption
+from pipeline.workflow.fingerprint import fingerprint
+from pipeline.workflow.targets import THEORY_FIGURES, drawn, mapped_cells, shown
 
 
 def design_spec(config: Config, curve: CurveAddress) -> str:

@@ -1,7 +1,7 @@
-"""Training sets and holdouts of a cell, as Parquet files; :mod:`pipeline.sampling` draws them.
+"""Training sets and holdouts of a cell, as Parquet files; :mod:`pipeline.data.sampling` draws them.
 
-Inputs are stored eight bits to a byte (:mod:`pipeline.bits`, each sample padded to whole bytes). A block file has one
-row a seed; a holdout file one row a sample.
+Inputs are stored eight bits to a byte (:mod:`pipeline.data.bits`, each sample padded to whole bytes). A block file has
+one row a seed; a holdout file one row a sample.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from pipeline.bits import PackedBits
+from pipeline.data.bits import PackedBits
 from pipeline.rows import table_of
 from pipeline.storage import StoredRows, read_table, write_row_groups, write_table
 
@@ -37,7 +37,7 @@ class TrainingSet:
     Attributes:
         seed: the run's seed.
         support: the k relevant positions, ascending.
-        truth_table: bool [2**k], see :mod:`pipeline.functions`.
+        truth_table: bool [2**k], see :mod:`pipeline.data.functions`.
         inputs: n rows of T bits.
         labels: bool [n].
         holdout_labels: bool [N], the labels of the cell's holdout inputs under this support.

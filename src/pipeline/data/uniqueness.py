@@ -1,8 +1,8 @@
 """Whether a sample determines the support: the exact search for all supports that are consistent with it.
 
 The class is ``{x -> g(x_S)}`` over the k-subsets S of the T positions, with the truth table g known (see
-``pipeline.functions`` for its layout). A training set consistent with several supports cannot tell them apart, so no
-learner can be blamed for picking another one.
+``pipeline.data.functions`` for its layout). A training set consistent with several supports cannot tell them apart, so
+no learner can be blamed for picking another one.
 
 Columns of the sample are packed 64 samples to a word, ``[W, T]``, so one bitwise operation treats 64 samples.
 """

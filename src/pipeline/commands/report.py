@@ -1,4 +1,4 @@
-"""Makes Snakemake's own report of finished results: ``python -m pipeline.report config/quick.yaml``.
+"""Makes Snakemake's own report of finished results: ``python -m pipeline.commands.report config/quick.yaml``.
 
 Snakemake alone ends with a traceback if the config file is absent, and without a mend if there are no results.
 """
@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pipeline.command import config_of, unfinished
+from pipeline.commands.shared import config_of, unfinished
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)

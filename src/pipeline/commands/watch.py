@@ -1,7 +1,8 @@
 """Follows a run of the workflow from its run files alone: what is done, how fast, what is left, and what came out.
 
-``python -m pipeline.watch CONFIG`` shows the state in the terminal, again every few seconds, and draws the critical
-sample sizes of the runs that are there into ``results/watch.svg``. It takes no lock and disturbs no run of Snakemake.
+``python -m pipeline.commands.watch CONFIG`` shows the state in the terminal, again every few seconds, and draws the
+critical sample sizes of the runs that are there into ``results/watch.svg``. It takes no lock and disturbs no run of
+Snakemake.
 """
 
 import argparse
@@ -15,17 +16,18 @@ from types import MappingProxyType
 import pandas as pd
 import vl_convert
 
-from pipeline import targets
-from pipeline.command import config_of
+from pipeline.commands.forecast import job_seconds, learning_jobs
+from pipeline.commands.shared import config_of
 from pipeline.config import Cell, Config, Experiment
 from pipeline.durations import duration
 from pipeline.families import FAMILY
-from pipeline.figures import critical_sample_size, style
-from pipeline.forecast import job_seconds, learning_jobs
+from pipeline.figures import critical_sample_size
+from pipeline.figures.parts import style
 from pipeline.statistics.critical_sample_size import critical_sample_sizes
 from pipeline.statistics.success_rates import success_rates
 from pipeline.storage import TornFileError, read_table, whole_file
-from pipeline.targets import RUN_FILE
+from pipeline.workflow import targets
+from pipeline.workflow.targets import RUN_FILE
 
 FIGURE = "critical_sample_size"
 WINDOW = 30 * 60  # seconds that the rate looks back

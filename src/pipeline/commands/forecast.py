@@ -5,7 +5,8 @@ benchmark files that a run of the workflow leaves. How many steps a run makes is
 runs that may stop early, a share of their steps is expected: Transformers made 46 % of theirs in the paper's set, where
 most of the grid is easy, and 70 % in the extended one.
 
-``python -m pipeline.forecast config.yaml`` reads a config, says what is wrong with it, and forecasts it from nothing.
+``python -m pipeline.commands.forecast config.yaml`` reads a config, says what is wrong with it, and forecasts it
+from nothing.
 """
 
 import argparse
@@ -16,9 +17,8 @@ from math import prod
 from pathlib import Path
 from types import MappingProxyType
 
-from pipeline import targets
 from pipeline.blocks import block_name, seed_range
-from pipeline.command import config_of
+from pipeline.commands.shared import config_of
 from pipeline.config import (
     NO_TRAINING,
     Cell,
@@ -34,8 +34,9 @@ from pipeline.config import (
     Training,
     Transformer,
 )
+from pipeline.data.search_bounds import search_size
 from pipeline.durations import DAY, duration
-from pipeline.search_bounds import search_size
+from pipeline.workflow import targets
 
 LEARNER = ("data", "model", "training")
 Job = tuple[str, Mapping[str, str]]  # its rule and its wildcards

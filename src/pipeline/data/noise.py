@@ -8,8 +8,8 @@ rate. So the noise is nested: what is flipped at 5 % is flipped at 10 % too.
 
 from dataclasses import replace
 
-from pipeline.bits import PackedBits
-from pipeline.datasets import Address, TrainingSet
+from pipeline.data.bits import PackedBits
+from pipeline.data.datasets import Address, TrainingSet
 from pipeline.randomness import Stream
 
 

@@ -1,6 +1,6 @@
 """Draws the figures that are stale, with the tables they need, and trains nothing.
 
-``python -m pipeline.redraw config/quick.yaml``
+``python -m pipeline.commands.redraw config/quick.yaml``
 """
 
 import argparse
@@ -9,8 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.command import config_of
-from pipeline.dry_run import LEARNING, TRAINING, WorkflowFailed, dry_run
+from pipeline.commands.dry_run import LEARNING, TRAINING, WorkflowFailed, dry_run
+from pipeline.commands.shared import config_of
 
 
 def redraw(configs: Sequence[Path]) -> int:

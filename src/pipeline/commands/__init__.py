@@ -1,0 +1,1 @@
+"""What is started by hand or by make, beside the workflow: ``python -m pipeline.commands.<command>``."""

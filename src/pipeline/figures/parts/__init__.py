@@ -1,0 +1,1 @@
+"""What figures share: looks, axes, panels, captions' messages."""
