@@ -162,7 +162,7 @@ ROWS = [
     Row("a figure's file", "that figure, and the page", adding("figures/learners.py"), {}, {"figure_learners"}),
     Row("a figure's caption, its module's docstring", "the page", captioned, {}, {"page"}),
     Row("the page's template, style or script", "the page", restyled, {}, {"page"}),
-    Row("the charts' shared style", "the figures, and the page", adding("figures/style.py"), {}, FIGURES),
+    Row("the charts' shared style", "the figures, and the page", adding("figures/parts/style.py"), {}, FIGURES),
     Row("aggregation: how runs become tables", "tables and figures", adding("runs.py"), {}, GATHERED),
     Row(
         "aggregation: the laws that are compared",
@@ -223,7 +223,7 @@ ROWS = [
     Row(
         "a Boolean function added",
         "nothing",
-        code("functions.py", '    "or": BooleanFunction(', NEW_FUNCTION),
+        code("data/functions.py", '    "or": BooleanFunction(', NEW_FUNCTION),
         {},
         set(),
     ),
