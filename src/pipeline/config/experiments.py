@@ -4,23 +4,25 @@ from collections.abc import Collection, Iterator
 from itertools import combinations, product
 from typing import Annotated, NamedTuple
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from pipeline.config.sections import (
     Count,
-    FunctionName,
     Length,
     ListOf,
     Location,
     Section,
     Size,
+    check_known,
     name_of,
     reject,
     setting,
 )
-from pipeline.data.functions import function_problem
+from pipeline.data.functions import FUNCTIONS, function_problem
 
 NO_TRAINING = "none"  # the name of the training protocol of a learner that is fitted at once, in paths
+
+FunctionName = Annotated[str, AfterValidator(lambda name: check_known("function", name, FUNCTIONS))]
 
 
 class Grid(Section):

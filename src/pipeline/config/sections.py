@@ -10,8 +10,6 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo
 from pydantic_core import InitErrorDetails
 
-from pipeline.data.functions import FUNCTIONS
-
 PROVENANCE = {
     "read": "seen in the paper's abstract, its figure, or a text that quotes it",
     "peer": "read in an independent re-implementation of the main experiment",
@@ -130,7 +128,6 @@ Name = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]  # names become parts 
 Count = Annotated[int, Field(ge=1)]
 Size = Annotated[int, Field(ge=1, le=10**6)]  # of a cell or a construction; about ten times what was ever run
 Length = Annotated[Size, AfterValidator(_holds_k)]
-FunctionName = Annotated[str, AfterValidator(lambda name: check_known("function", name, FUNCTIONS))]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
 SetOf = Annotated[  # strict mode would take tuples only, and YAML has none

@@ -5,9 +5,10 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo
 
+from pipeline.config.experiments import FunctionName
 from pipeline.config.learners import Transformer
 from pipeline.config.protocols import REJECTION_MEND, Data, Training
-from pipeline.config.sections import Count, FunctionName, Length, ListOf, Location, Section, Size, name_of
+from pipeline.config.sections import Count, Length, ListOf, Location, Section, Size, name_of
 from pipeline.data.functions import FUNCTIONS, function_problem
 from pipeline.data.search_bounds import too_large
 
