@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+from itertools import chain
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -23,7 +24,7 @@ from pipeline.jobs import LESS_MEMORY, arguments, dataset, stacks
 from pipeline.jobs.attention_steps import STEPS_KEPT, attention_steps
 from pipeline.jobs.stacks import Block, _stacks, train_blocks
 from pipeline.jobs.train import choose_device, stack_key
-from pipeline.storage import read_frame
+from pipeline.storage import read_frame, read_table
 
 CELL = {"function": "and", "k": 3, "T": 12, "n": 25}
 DATA = {"reject_ambiguous": True, "max_redraws": 100, "label_noise": 0.0, "feature_noise": 0.0}
@@ -152,8 +153,31 @@ def test_a_repeated_block_is_the_same_to_the_bit(folder):
     assert first.map(repr).equals(again.map(repr))
 
 
-def test_a_run_in_another_block_is_the_same_up_to_rounding(folder):
-    together, alone = trained(folder, "0-5", "together"), trained(folder, "4-4", "alone")
+@pytest.mark.parametrize(
+    "training",
+    [
+        {},
+        {"optimiser": "sgd", "learning_rate": 0.1, "momentum": 0.9},
+        {"optimiser": "adamw", "batch_size": 10, "norm_bound": NormBound(norm="frobenius", value=3.0)},
+    ],
+)
+@pytest.mark.parametrize("dropout", [Dropout(), Dropout(attention=0.1, residual=0.1, mlp=0.1)])
+def test_a_run_in_another_block_is_the_same_to_the_bit(folder, training, dropout):
+    settings = {
+        "model": MODEL.model_copy(update={"dropout": dropout}),
+        "training": TRAINING.model_copy(update={"record": ("attention", "progress"), **training}),
+    }
+    blocks = ("0-10", "0-1", "4-4", "6-10")
+    for seeds in blocks:
+        trained(folder, seeds, seeds, **settings)
+    together, *apart = (read_table(folder / f"{seeds}.parquet").drop("attention_map").to_pylist() for seeds in blocks)
+    for run in chain(*apart):
+        assert run == together[run["seed"]]
+
+
+def test_a_run_of_another_model_in_another_block_is_the_same_up_to_rounding(folder):
+    model = Mlp(kind="mlp", widths=(32, 16))
+    together, alone = trained(folder, "0-5", "together", model=model), trained(folder, "4-4", "alone", model=model)
     assert alone.loc[4, "curve_train_loss"][0] == pytest.approx(together.loc[4, "curve_train_loss"][0], rel=1e-3)
 
 

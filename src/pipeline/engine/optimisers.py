@@ -30,9 +30,9 @@ class StackedOptimiser:
     def __init__(self, parameters: ParameterStack, protocol: Protocol) -> None:
         self.protocol = protocol
         self.parameters = parameters
-        self.gradients = parameters.like(torch.zeros_like(parameters.flat))
+        self.gradients = parameters.zeros()
         self._rule = RULES[protocol.optimiser]
-        self.moments = [parameters.like(torch.zeros_like(parameters.flat)) for _ in range(self._rule.moments)]
+        self.moments = [parameters.zeros() for _ in range(self._rule.moments)]
         device = parameters.flat.device
         # the CUDA kernels read a rate in float32 whatever the parameters are; the CPU's read it as a double
         precision = torch.float64 if device.type == "cpu" else torch.float32
@@ -56,12 +56,12 @@ class StackedOptimiser:
     def keep(self, runs: torch.Tensor) -> None:
         """Drops all runs but the chosen ones (an index)."""
         self.parameters, *self.moments = (stack.select(runs) for stack in (self.parameters, *self.moments))
-        self.gradients = self.parameters.like(torch.empty_like(self.parameters.flat))
+        self.gradients = self.parameters.zeros()
 
 
 def _update_adaptively(update: Callable[..., None], o: StackedOptimiser) -> None:
     update(
-        *([stack.flat] for stack in (o.parameters, o.gradients, *o.moments)),
+        *([stack.whole] for stack in (o.parameters, o.gradients, *o.moments)),
         max_exp_avg_sqs=[],
         state_steps=[o.steps],
         fused=True,
@@ -86,7 +86,7 @@ def _adamw(o: StackedOptimiser) -> None:
 def _sgd(o: StackedOptimiser) -> None:
     # A momentum buffer that starts at zero is what torch.optim.SGD's lazily made one is after its first step.
     sgd(
-        *([stack.flat] for stack in (o.parameters, o.gradients, *o.moments)),
+        *([stack.whole] for stack in (o.parameters, o.gradients, *o.moments)),
         fused=True,
         maximize=False,
         nesterov=False,

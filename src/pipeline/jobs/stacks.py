@@ -177,8 +177,7 @@ def begin(
     The sets may be of several cells, if those have all but n in common with ``address``.
     """
     runs = [{**address._asdict(), "n": len(one.labels), "seed": one.seed} for one in sets]
-    parameters = model.initialise([Stream("initialisation", **run) for run in runs])
-    parameters = parameters.like(parameters.flat.to(device))
+    parameters = model.initialise([Stream("initialisation", **run) for run in runs]).to(device)
     labels = np.stack([one.holdout_labels for one in sets])
     tensors = (torch.tensor(array, device=device) for array in (holdout.data, labels))
     judge = Holdout(*tensors, protocol.success.accuracy)
