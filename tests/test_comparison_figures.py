@@ -155,6 +155,11 @@ class TestFunctions:
         assert (line["T"].min(), line["T"].max()) == pytest.approx((50, 200))
         assert line["n"].tolist() == pytest.approx((14 * np.log(line["T"]) - 25).tolist())
 
+    def test_a_law_that_is_negative_at_some_lengths_stays_in_its_panel(self, functions_spec):
+        lines = [layer for panel in functions_spec["concat"] for layer in layers(panel, "line")]
+        assert lines
+        assert all(line["mark"]["clip"] for line in lines)
+
     def test_no_note_without_need(self):
         critical, rates = tables(("a", "and", "transformer", 3, {50: 30}))
         spec = functions.chart(critical, FITS.head(0), rates).to_dict()

@@ -40,7 +40,7 @@ def chart(critical: pd.DataFrame, fits: pd.DataFrame, rates: pd.DataFrame) -> al
     groups, drawn = points.groupby(_PANEL), []
     for panel, own in groups:
         y = sizes.log_n(points, titled=len(drawn) % panels.COLUMNS == 0)
-        lines = alt.Chart(rows_of(laws, _PANEL, panel)).mark_line(strokeWidth=1.2)
+        lines = alt.Chart(rows_of(laws, _PANEL, panel)).mark_line(strokeWidth=1.2, clip=True)
         law = lines.encode(x, y, looks[alt.Stroke], detail="experiment:N")
         marks = panels.series_layers(own, x, y, looks, panels.width(len(groups)), joined=False)
         drawn.append(alt.layer(law, *marks, title=panels.heading(task_label(*panel))))
