@@ -77,6 +77,7 @@ rule capacity:
 
 rule theory:
     input:
+        rules.save_config.output,
         expand("results/tables/{table}.parquet", table=targets.theory_tables(CONFIG)),
         expand(
             "results/figures/{figure}.{suffix}",

@@ -102,7 +102,7 @@ def _make(published: Path, folder: Path) -> int:
     """Has Snakemake make each published file that is not a source; its exit status."""
     figures = [path.stem for path in sorted(published.glob("*.svg"))]
     targets = [f"tables/{path.name}" for path in sorted(published.glob("*.parquet")) if path.stem not in SOURCES]
-    targets += [f"figures/{figure}.svg" for figure in figures]
+    targets += ["config.yaml", *(f"figures/{figure}.svg" for figure in figures)]
     if (published / "summary.txt").exists():  # of a whole workflow: with all that the page shows
         targets += ["summary.txt", "index.html"]
     # Of no other rule: what trains would make the sources too, and their files are not there.
