@@ -73,7 +73,7 @@ def test_a_config_is_checked_before_all_else(folder, name, said, command):
 
 @pytest.mark.parametrize("command", ["profiling", "report"])
 def test_without_results_it_says_how_to_make_them(folder, command):
-    configs = [str(ROOT / "config" / name) for name in ("config.yaml", "smoke.yaml")]
+    configs = [str(ROOT / "config" / name) for name in ("quick.yaml", "smoke.yaml")]
     run = subprocess.run(
         [sys.executable, "-m", f"pipeline.commands.{command}", *configs], cwd=folder, capture_output=True, text=True
     )
@@ -91,7 +91,8 @@ def test_without_results_it_says_how_to_make_them(folder, command):
     ],
 )
 def test_make_refuses_what_would_leave_the_papers_config(words, said):
-    run = subprocess.run(["make", "--dry-run", "run", *words], cwd=ROOT, capture_output=True, text=True)
+    command = ["make", "--no-print-directory", "--dry-run", "run", *words]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert (run.returncode, run.stdout) == (2, "")
     assert said in run.stderr
 
