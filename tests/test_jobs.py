@@ -159,6 +159,7 @@ def test_a_repeated_block_is_the_same_to_the_bit(folder):
         {},
         {"optimiser": "sgd", "learning_rate": 0.1, "momentum": 0.9},
         {"optimiser": "adamw", "batch_size": 10, "norm_bound": NormBound(norm="frobenius", value=3.0)},
+        {"samples": "fresh"},
     ],
 )
 @pytest.mark.parametrize("dropout", [Dropout(), Dropout(attention=0.1, residual=0.1, mlp=0.1)])

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
+from pipeline.baselines.consistent import ELIMINATION
 from pipeline.config.experiments import CurveAddress, Experiment
 from pipeline.config.factors import factors
 from pipeline.config.figures import ComparisonFigure, Figure, Figures, NoiseFigure, SensitivityFigure
@@ -117,7 +118,7 @@ def _search_problems(experiment: Experiment, data: Data, model: Section) -> Prob
 
 def _is_searched_before(experiment: Experiment, data: Data) -> bool:
     """Whether the consistent learner's own search, which AND and OR take none of, has a single support to find."""
-    return data.reject_ambiguous and not data.noisy and experiment.function not in ("and", "or")
+    return data.reject_ambiguous and not data.noisy and experiment.function not in ELIMINATION
 
 
 def figure_problems(

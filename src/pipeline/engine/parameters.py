@@ -8,7 +8,7 @@ from torch import Tensor
 Shapes = Mapping[str, tuple[int, ...]]
 
 # Torch's optimisers go over a buffer by vectors and round what is left at its end otherwise, so nothing may be left.
-VECTOR = 64
+VECTOR = 64  # numbers; at least as many as the widest vector holds
 
 
 class ParameterStack:
