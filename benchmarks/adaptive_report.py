@@ -7,9 +7,9 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from pipeline.commands.publish import publish
 from pipeline.figures.parts import style
 from pipeline.storage import read_frame
+from report import keep_all
 
 COMMAND = "python benchmarks/adaptive.py"
 ADAPTIVE, ANEW, FULL_GRID = "adaptive", "same sizes, drawn anew", "full grid"
@@ -26,7 +26,7 @@ def write(results: Path, target: Path) -> str:
     """Draws the figure, copies it with the table and a manifest, and writes and returns the page ``table.md``."""
     table = read_frame(results / "tables/simulation.parquet")
     style.save(chart(table), results / "figures", "saving")
-    publish(results, target, COMMAND)
+    keep_all(results, target, COMMAND)
     page = "\n\n".join([f"# Simulation, {table['repetitions'].iloc[0]} repetitions\n\n`{COMMAND}`", *_sections(table)])
     (target / "table.md").write_text(page + "\n", encoding="utf-8")
     return page

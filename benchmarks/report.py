@@ -11,7 +11,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from pipeline.commands.publish import publish
+from pipeline.commands.publish import keep
 from pipeline.figures.parts import style
 from pipeline.storage import read_frame
 from workers import Mode
@@ -55,10 +55,16 @@ def write(results: Path, target: Path) -> str:
     steps, large = (read_frame(results / f"tables/{name}.parquet") for name in ("steps", "large"))
     style.save(steps_chart(fastest(steps)), results / "figures", "steps")
     style.save(large_chart(large), results / "figures", "large")
-    publish(results, target, COMMAND)
+    keep_all(results, target, COMMAND)
     page = "\n\n".join([_origin(target, steps), *_cases(fastest(steps)), _large(large)]) + "\n"
     (target / "table.md").write_text(page, encoding="utf-8")
     return page
+
+
+def keep_all(results: Path, target: Path, command: str) -> None:
+    """Keeps the tables and the figures of a folder, with a manifest."""
+    files = [path for kind in ("tables/*.parquet", "figures/*.svg", "figures/*.png") for path in results.glob(kind)]
+    keep(sorted(files), target, command, results)
 
 
 def fastest(steps: pd.DataFrame) -> pd.DataFrame:

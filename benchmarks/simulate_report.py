@@ -8,12 +8,11 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from pipeline.commands.publish import publish
 from pipeline.figures.laws import LAWS
 from pipeline.figures.parts import style
 from pipeline.statistics.law_verdict import UNDECIDED
 from pipeline.storage import write_frame
-from report import markdown
+from report import keep_all, markdown
 
 COMMAND = "make simulate"
 NOMINAL = 0.95
@@ -43,7 +42,7 @@ def write(simulated: list[pd.DataFrame], results: Path, target: Path) -> str:
         write_frame(table, results / f"tables/{name}.parquet")
     style.save(coverage_chart(covered), results / "figures", "coverage")
     style.save(power_chart(decided), results / "figures", "power")
-    publish(results, target, COMMAND)
+    keep_all(results, target, COMMAND)
     page = "\n\n".join([_origin(target), *_sections(covered, decided, judged, named)]) + "\n"
     (target / "table.md").write_text(page, encoding="utf-8")
     return page

@@ -1,6 +1,7 @@
 """The benchmarks: rivals that train the same runs, rows with finite numbers, and what the report says of them."""
 
 import json
+import shutil
 from contextlib import nullcontext
 from functools import partial
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 from scipy import stats
 
+import adaptive_report
 import agreement
 import compare
 import costs
@@ -18,6 +20,7 @@ import large
 import report
 import workers
 from engine import direct_operations, engine_step
+from pipeline.commands import publish
 from pipeline.config import load
 from pipeline.storage import write_frame
 from rivals import plain
@@ -163,22 +166,32 @@ def test_numbers_have_three_digits_and_no_exponent():
 
 
 def test_the_page_and_the_figures_are_written(tmp_path, monkeypatch):
-    manifest = {"commit": "0123456789ab", "uncommitted_changes": True, "machine": {"processor": "A1", "cores": 3}}
-    monkeypatch.setattr(report, "publish", partial(_publish, json.dumps(manifest)))
-    write_frame(steps_table(engine5=0.5, rival1=12.0), tmp_path / "tables/steps.parquet")
-    write_frame(large_table(), tmp_path / "tables/large.parquet")
-    page = report.write(tmp_path, tmp_path)
-    assert (tmp_path / "table.md").read_text(encoding="utf-8") == page
+    made = {"commit": "0123456789ab", "uncommitted_changes": True, "machine": {"processor": "A1", "cores": 3}}
+    monkeypatch.setattr(publish, "provenance", lambda checkout: made)
+    results, kept = tmp_path / "results", tmp_path / "kept"
+    write_frame(steps_table(engine5=0.5, rival1=12.0), results / "tables/steps.parquet")
+    write_frame(large_table(), results / "tables/large.parquet")
+    page = report.write(results, kept)
+    assert (kept / "table.md").read_text(encoding="utf-8") == page
     assert "`make bench` at commit 012345678 with uncommitted changes; A1, 3 cores; torch" in page
     assert "## T = 100, n = 50; 1 process of 1 thread" in page
     assert "| rival | 1 | 12 | 24 | 25 % | 50 % | 7 |" in page
     assert "Time: 2 ms + T · 3 µs, at most 0 % off" in page
     assert "| 100000 | 302 |" in page
-    assert {path.name for path in (tmp_path / "figures").glob("*.svg")} == {"steps.svg", "large.svg"}
+    files = [f"{name}.{kind}" for name in ("steps", "large") for kind in ("parquet", "svg", "png")]
+    assert {path.name for path in kept.iterdir()} == {*files, "table.md", "manifest.json"}
+    manifest = json.loads((kept / "manifest.json").read_text())
+    assert (manifest["command"], set(manifest["sha256"])) == ("make bench", set(files))
 
 
-def _publish(manifest: str, results, target, command) -> None:
-    (target / "manifest.json").write_text(manifest)
+def test_the_adaptive_design_s_page_is_the_published_one(tmp_path):
+    published = ROOT / "docs/results/adaptive/simulation"
+    table = tmp_path / "results/tables/simulation.parquet"
+    table.parent.mkdir(parents=True)
+    shutil.copyfile(published / table.name, table)
+    page = adaptive_report.write(tmp_path / "results", tmp_path / "kept")
+    assert page == (published / "table.md").read_text(encoding="utf-8").rstrip("\n")
+    assert {path.name for path in (tmp_path / "kept").iterdir()} == {path.name for path in published.iterdir()}
 
 
 def test_costs_are_those_of_the_jobs_that_the_forecast_knows(tmp_path):

@@ -7,6 +7,7 @@ import argparse
 import hashlib
 import json
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 
 from pipeline.config import load
@@ -17,13 +18,11 @@ MANIFEST = "manifest.json"
 
 
 def publish(results: Path, target: Path, command: str) -> None:
-    """Copies tables, figures, config and summary, flat, and writes ``manifest.json``.
-
-    What another config left in the results folder is not copied; what was published before and is no longer made goes.
+    """Keeps tables, figures, config and summary; what another config left in the results folder stays there.
 
     Args:
         results: the results folder of a finished workflow, in the checkout that made it.
-        target: where they go; files of the same names are replaced.
+        target: where they go.
         command: the command that made the results.
 
     Raises:
@@ -31,7 +30,18 @@ def publish(results: Path, target: Path, command: str) -> None:
     """
     if not (results / "config.yaml").is_file():
         raise FileNotFoundError(f"{results} holds no finished results; run the workflow first")
-    files = _made(results)
+    keep(_made(results), target, command, results)
+
+
+def keep(files: Collection[Path], target: Path, command: str, checkout: Path) -> None:
+    """Copies files, flat, and writes ``manifest.json``; what was kept there before and is no longer made goes.
+
+    Args:
+        files: what to keep.
+        target: where they go; files of the same names are replaced.
+        command: the command that made them.
+        checkout: a folder inside the checkout whose code made them.
+    """
     target.mkdir(parents=True, exist_ok=True)
     for name in _published(target) - {path.name for path in files}:
         (target / name).unlink(missing_ok=True)
@@ -39,7 +49,7 @@ def publish(results: Path, target: Path, command: str) -> None:
         shutil.copyfile(path, target / path.name)
     manifest = {
         "command": command,
-        **provenance(results),
+        **provenance(checkout),
         "sha256": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files},
     }
     (target / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
