@@ -1,5 +1,6 @@
 """The rules that decide claims of laws, on made tables whose outcome is known."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -11,10 +12,13 @@ from pipeline.claims.verdicts import (
     Estimate,
 )
 
+Ends = tuple[float, float, float]
 
-def laws(series: dict, verdict: str, exponent: tuple[float, float, float] = (0.3, 0.2, 0.4), **changes) -> dict:
+
+def laws(series: dict, verdict: str, exponent: Ends = (0.3, 0.2, 0.4), c: Ends = (0.1, -0.2, 0.5), **changes) -> dict:
     """The tables of the fitted laws and of their comparison, of one series."""
     compared = {"verdict": verdict, "p_log": 0.4, "p_power": 0.01, "contexts": 10, "T_min": 100, "T_max": 1100}
+    compared |= dict(zip(("c", "c_low", "c_high"), c, strict=True))
     fits = [
         series | {"law": "log", "a": 15.0, "a_low": 14.0, "a_high": 16.0, "b": -30.0, "b_low": -40.0, "b_high": -20.0},
         series | {"law": "power"} | dict(zip(("b", "b_low", "b_high"), exponent, strict=True)),
@@ -26,6 +30,7 @@ def laws(series: dict, verdict: str, exponent: tuple[float, float, float] = (0.3
     }
 
 
+C = "exponent c of n = a T^c + b (0 is log T, 1 linear)"
 GROWTH = {"series": AND, "contexts": 4, "span": 8, "runs": 100}
 
 
@@ -37,6 +42,7 @@ def test_the_law_that_the_comparison_decides_for(law, verdict):
     found = decided("growth_law", evidence, laws=["log", "proportional_log"], **GROWTH)
     assert (found.verdict, found.reason) == (verdict, f"the comparison decides for the law {law}")
     assert number(found, "exponent of the power law") == Estimate("exponent of the power law", 0.3, 0.2, 0.4)
+    assert number(found, C) == Estimate(C, 0.1, -0.2, 0.5)
     assert number(found, "AIC weight of the log law").value == 0.9
     assert number(found, "goodness of fit of the log law, p").value == 0.7
     assert number(found, "goodness of fit of the power law, p").value == 0.2
@@ -59,11 +65,20 @@ def test_a_comparison_that_does_not_decide_or_is_too_small(made, reason):
 
 
 @pytest.mark.parametrize(
-    ("exponent", "verdict"),
-    [((0.3, 0.2, 0.4), SUPPORTED), ((1.3, 1.1, 1.5), NOT_SUPPORTED), ((0.9, 0.7, 1.1), UNDECIDED)],
+    ("exponent", "c", "verdict"),
+    [
+        ((0.3, 0.2, 0.4), (0.1, -0.2, 0.5), SUPPORTED),
+        ((0.3, 0.2, 0.4), (-0.1, np.nan, 0.5), SUPPORTED),
+        ((1.3, 1.1, 1.5), (0.8, 0.5, 1.2), NOT_SUPPORTED),
+        ((0.9, 0.7, 1.1), (0.1, -0.2, 0.5), UNDECIDED),
+        ((0.6, 0.5, 0.7), (0.9, 0.7, 1.1), UNDECIDED),
+        ((0.6, 0.5, 0.7), (0.4, 0.1, np.nan), UNDECIDED),
+        ((0.6, 0.5, 0.7), (1.4, 1.1, 1.8), NOT_SUPPORTED),
+    ],
 )
-def test_the_exponent_is_compared_with_one(exponent, verdict):
-    evidence = together({"runs": runs_of(AND)}, laws(AND, "log", exponent))
+def test_both_exponents_are_compared_with_one(exponent, c, verdict):
+    """A linear law with an offset, n = a T + b, looks like a power below one where the range of T is short."""
+    evidence = together({"runs": runs_of(AND)}, laws(AND, "log", exponent, c))
     assert decided("growth_exponent", evidence, below=1, **GROWTH).verdict == verdict
 
 

@@ -14,7 +14,8 @@ T = [100, 200, 400, 800]
 
 
 def verdict(key: dict, **found) -> dict:
-    return key | {"verdict": "undecided", "reason": "because", "T_min": 100, "T_max": 800} | found
+    exponent = {"c": -0.128, "c_low": -0.52, "c_high": np.nan}
+    return key | {"verdict": "undecided", "reason": "because", "T_min": 100, "T_max": 800} | exponent | found
 
 
 def tables() -> dict[str, pd.DataFrame]:
@@ -56,7 +57,8 @@ def test_a_row_for_each_family_with_its_verdict_and_reason(spec):
         "3-way AND, Transformer (and3): undecided",
         "3-way AND, Transformer (short): undecided",
     ]
-    assert titles[0]["subtitle"] == ["because"]
+    exponent = "With an offset: n = a T^c + b, c = -0.13 [-0.52, open] (0: log T, 1: linear)"
+    assert [title["subtitle"] for title in titles] == [["because", exponent], ["because"]]
     assert [len(row["hconcat"]) for row in spec["vconcat"]] == [2, 1]
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from pipeline.claims.claims import load
@@ -33,15 +34,17 @@ def test_the_summary_says_what_was_found_and_what_to_know():
         ]
     )
     verdicts = pd.DataFrame([{**SERIES, "verdict": "undecided", "reason": "log and power both fit", "best_aic": "log"}])
+    verdicts = verdicts.assign(c=np.nan, c_low=1.046, c_high=np.nan)
     lines = summary(critical, fits, verdicts, runs, share=0.5, confidence=0.95).splitlines()
     assert lines[0] == "Critical sample size: the n at which 50% of the runs succeed, with 95% intervals."
-    assert lines[2:12] == [
+    assert lines[2:13] == [
         "and3: 3-way AND, Transformer, 4 runs",
         "  T = 100    n =   38.2   [35.0, 41.0]   smallest n reaching the share: 40",
         "  T = 300    n =   50.0   [35.0, beyond the grid]   smallest n reaching the share: 60",
         "  T = 1100   above the largest n of the grid",
         "  fit: n = 10.7 [8.0, 12.0] · ln T - 11.0, R² = 1.000",
         "  law: undecided (log and power both fit)",
+        "  with an offset: n = a T^c + b, c = open [1.05, open] (0: log T, 1: linear)",
         "  even at the largest n runs fail, at T = 300 (50%): if for other reasons than the sample, the fitted",
         "  n, on a curve that rises to 100%, is too large; compare the smallest n reaching the share",
         "  runs whose training set fits more than one support, after all redraws: 1",

@@ -1,5 +1,7 @@
 """What learners and functions are called where people read of them: in figures, tables and the summary."""
 
+import math
+
 LEARNER_NAMES = {
     "transformer": "Transformer",
     "mlp": "MLP",
@@ -25,6 +27,13 @@ def function_label(function: str) -> str:
 def task_label(function: str, k: int | str) -> str:
     """The usual name of a sparse function, such as ``3-way AND`` or ``3-way parity``."""
     return f"{k}-way {function_label(function)}"
+
+
+def offset_power(c: float, low: float, high: float) -> str:
+    """The exponent beside an offset, such as ``n = a T^c + b, c = -0.13 [-0.52, 0.27] (0: log T, 1: linear)``."""
+    value = "open" if math.isnan(c) else f"{c:.2f}"
+    ends = ", ".join("open" if math.isnan(end) else f"{end:.2f}" for end in (low, high))
+    return f"n = a T^c + b, c = {value} [{ends}] (0: log T, 1: linear)"
 
 
 def panel_title(name: str, experiment: str) -> str:

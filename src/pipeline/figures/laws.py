@@ -14,7 +14,7 @@ import pandas as pd
 
 from pipeline.families import FAMILY, rows_of
 from pipeline.figures.parts import sizes, style
-from pipeline.labels import learner_label, task_label
+from pipeline.labels import learner_label, offset_power, task_label
 
 LAWS = {  # name in words, formula, colour, dashes
     "constant": ("constant", "n = b", "#777777", [2, 3]),
@@ -67,7 +67,10 @@ def _row(
     """One family."""
     name = f"{task_label(verdict['function'], verdict['k'])}, {learner_label(verdict['model'])}"
     judged = f"{name} ({verdict['experiment']}): {verdict['verdict'].replace('_', ' ')}"
-    title = alt.Title(judged, subtitle=textwrap.wrap(verdict["reason"], 120), fontSize=16)
+    found = textwrap.wrap(verdict["reason"], 120)
+    if len(curves):
+        found.append("With an offset: " + offset_power(*verdict[["c", "c_low", "c_high"]]))
+    title = alt.Title(judged, subtitle=found, fontSize=16)
     parts = [_data(verdict, points, curves, critical)]
     if len(curves):
         parts.append(_evidence(fits))

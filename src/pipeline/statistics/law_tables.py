@@ -29,8 +29,9 @@ CRITERIA = [
 FITS = [*FAMILY, "law", *COEFFICIENTS, *BOOTSTRAP, *CRITERIA, "contexts", "runs"]
 JUDGED = ["verdict", "reason", "best_aic", "best_bic", "best_held_out", "log_vs_power", "p_log", "p_power"]
 CHECKED = ["asymptote", "asymptote_T_max", "steepness_varies", "overdispersion", "p_overdispersion"]
+EXPONENT = ["c", "c_low", "c_high"]
 MEAN = ["n_mean", "n_mean_low", "n_mean_high"]
-VERDICTS = [*FAMILY, *JUDGED, *CHECKED, *MEAN, "contexts", "bracketed", "T_min", "T_max", "runs"]
+VERDICTS = [*FAMILY, *JUDGED, *CHECKED, *EXPONENT, *MEAN, "contexts", "bracketed", "T_min", "T_max", "runs"]
 SIZES = [*FAMILY, "T", "n", "n_low", "n_high", "asymptote", "bracketed"]
 CURVES = [*FAMILY, "law", "T", "n", "n_low", "n_high"]
 MIN_CONTEXTS = 4
@@ -150,7 +151,8 @@ def _verdict(evidence: Evidence, confidence: float) -> dict:
     shape, dispersion = evidence.shape, evidence.dispersion
     checked = shape.asymptote > 0, asymptote, shape.steepness > 1, dispersion.ratio, dispersion.p
     mean = mean_size(evidence.free, counts)
-    return dict(zip([*JUDGED, *CHECKED, *MEAN], [*judged, *checked, *mean], strict=True))
+    columns = [*JUDGED, *CHECKED, *EXPONENT, *MEAN]
+    return dict(zip(columns, [*judged, *checked, *evidence.exponent, *mean], strict=True))
 
 
 def _too_few(several: int) -> dict:

@@ -8,8 +8,10 @@ all laws have parameters of the same kind and size.
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import boxcox
 
 LAWS = ("constant", "proportional_log", "log", "power", "linear")
+OFFSET_POWER = "offset_power"  # n = a·T^c + b with a known c, which contains the five
 FREE = "free"  # a critical size of its own for every T
 NESTED = {"constant": ("log", "power", "linear"), "proportional_log": ("log",)}  # the laws that contain a law
 
@@ -18,10 +20,11 @@ SMALLEST = 1e-6  # samples
 
 @dataclass(frozen=True)
 class Law:
-    """A law n(T), one of ``LAWS`` or ``FREE``, over the ascending context lengths of a table, at least two."""
+    """A law n(T), of ``LAWS``, ``OFFSET_POWER`` or ``FREE``, over a table's ascending context lengths, at least two."""
 
     name: str
     lengths: np.ndarray
+    exponent: float = 0.0  # c of ``OFFSET_POWER``
 
     @property
     def size(self) -> int:
@@ -88,4 +91,6 @@ class Law:
 
     def _axis(self, T: np.ndarray) -> np.ndarray:
         """T on the axis on which the law is straight."""
+        if self.name == OFFSET_POWER:
+            return boxcox(np.asarray(T, float), self.exponent)  # (T^c − 1) / c, and ln T where c is 0
         return np.asarray(T, float) if self.name == "linear" else np.log(T)

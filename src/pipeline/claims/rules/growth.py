@@ -1,5 +1,6 @@
 """How the critical sample size grows with the context length."""
 
+import math
 from typing import Annotated, Literal
 
 import pandas as pd
@@ -39,6 +40,7 @@ def growth_law(
         _coefficient(fits, "log", "a", "a of n = a ln T + b"),
         _coefficient(fits, "log", "b", "b of n = a ln T + b"),
         _coefficient(fits, "power", "b", "exponent of the power law"),
+        _offset_exponent(compared),
     ]
     law = compared["verdict"]
     if law == UNDECIDED:
@@ -48,11 +50,13 @@ def growth_law(
 
 @rule(
     "law_fits",
+    "law_verdicts",
     "success_rates",
     criterion="""
-    The exponent of the power law n = a·T^b fitted to all runs: supported if its interval lies below {below:g}, not
-    supported if it lies above. Undecided otherwise, with fewer than {contexts} context lengths, with a range of T
-    below a factor of {span:g}, or with fewer than {runs} runs at some T.
+    The exponents of T in two laws fitted to all runs, n = a·T^b and n = a·T^c + b, since an offset makes any power look
+    slower: supported if the intervals of both lie below {below:g}, not supported if one lies above. Undecided
+    otherwise, with fewer than {contexts} context lengths, with a range of T below a factor of {span:g}, or with fewer
+    than {runs} runs at some T.
     """,
 )
 def growth_exponent(
@@ -61,15 +65,23 @@ def growth_exponent(
     """Whether the critical size grows more slowly than a power of T."""
     evidence.require(series, runs)
     exponent = _coefficient(_fits(evidence, series), "power", "b", "exponent of the power law")
+    beside_offset = _offset_exponent(evidence.rows("law_verdicts", series).iloc[0])
     lengths = set(evidence.rows("success_rates", series)["T"])
     require_count(len(lengths), contexts, "context lengths")
     require_span(lengths, span)
-    return conclude([Part(exponent, high=below)])
+    return conclude([Part(exponent, high=below), Part(beside_offset, high=below)])
 
 
 def _fits(evidence: Evidence, series: Series) -> pd.DataFrame:
     """The fitted laws of a series, by name."""
     return evidence.rows("law_fits", series).set_index("law")
+
+
+def _offset_exponent(compared: pd.Series) -> Estimate:
+    """The exponent of T beside an offset."""
+    c, low, high = compared[["c", "c_low", "c_high"]].astype(float)
+    ends = -math.inf if math.isnan(low) else low, math.inf if math.isnan(high) else high
+    return Estimate("exponent c of n = a T^c + b (0 is log T, 1 linear)", c, *ends)
 
 
 def _coefficient(fits: pd.DataFrame, law: str, coefficient: str, name: str) -> Estimate:
