@@ -13,6 +13,8 @@ UNKNOWN := $(strip $(filter-out $(KNOWN) SHELL MAKE% PIP_%,$(GIVEN)))
 $(if $(UNKNOWN),$(error no variable $(UNKNOWN) here; known are $(KNOWN); one of the environment stands before make))
 FILES := $(filter %.yaml %.yml,$(MAKECMDGOALS))
 $(if $(FILES),$(error no target $(FILES) here; name config files by CONFIG, several in quotes))
+OWN := $(filter quick paper smoke,$(MAKECMDGOALS))
+$(if $(and $(OWN),$(filter CONFIG,$(GIVEN))),$(error make $(OWN) runs a config of its own; yours is run by make run CONFIG=$(CONFIG)))
 
 .PHONY: env quick paper smoke run forecast figures reanalyse stale profile watch report test test-page bench simulate lint docs site paper-ready crate clean
 
