@@ -62,6 +62,10 @@ def test_a_row_for_each_family_with_its_verdict_and_reason(spec):
     assert [len(row["hconcat"]) for row in spec["vconcat"]] == [2, 1]
 
 
+def test_an_exponent_that_rounds_to_zero_has_no_sign():
+    assert labels.offset_power(-0.003, -0.166, 0.152) == "n = a T^c + b, c = 0.00 [-0.17, 0.15] (0: log T, 1: linear)"
+
+
 def test_sizes_of_both_kinds_and_intervals_are_drawn(spec):
     panel = spec["vconcat"][0]["hconcat"][0]
     points = data(spec, layers(panel, "point")[0])

@@ -31,9 +31,8 @@ def task_label(function: str, k: int | str) -> str:
 
 def offset_power(c: float, low: float, high: float) -> str:
     """The exponent beside an offset, such as ``n = a T^c + b, c = -0.13 [-0.52, 0.27] (0: log T, 1: linear)``."""
-    value = "open" if math.isnan(c) else f"{c:.2f}"
-    ends = ", ".join("open" if math.isnan(end) else f"{end:.2f}" for end in (low, high))
-    return f"n = a T^c + b, c = {value} [{ends}] (0: log T, 1: linear)"
+    value, *ends = ("open" if math.isnan(number) else f"{number:z.2f}" for number in (c, low, high))
+    return f"n = a T^c + b, c {'' if value == 'open' else '= '}{value} [{', '.join(ends)}] (0: log T, 1: linear)"
 
 
 def panel_title(name: str, experiment: str) -> str:
