@@ -47,7 +47,7 @@ def line(condition: simulate.Condition, ends: np.ndarray) -> str:
 def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser("python benchmarks/exponent.py", description=__doc__)
-    parser.add_argument("--repetitions", type=int, default=400)
+    parser.add_argument("--repetitions", type=int, default=200)
     parser.add_argument("--processes", type=int, default=2)
     given = parser.parse_args()
     print("| " + COLUMNS.replace(", ", " | ") + " |", "|---" * 8 + "|", sep="\n", flush=True)
