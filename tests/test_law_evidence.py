@@ -22,8 +22,8 @@ from pipeline.statistics.law_evidence import (
     overdispersion,
     percentiles,
 )
-from pipeline.statistics.laws import Law
-from pipeline.statistics.maximum_likelihood import draw, penalised
+from pipeline.statistics.laws import OFFSET_POWER, Law
+from pipeline.statistics.maximum_likelihood import draw, fit, penalised
 
 
 class TestDraws:
@@ -143,6 +143,13 @@ class TestOverdispersed:
         assert len(drops) > 1
         for one in (overdispersed.free, *overdispersed.laws.values()):
             assert {candidate.model.shape: candidate.drop for candidate in one.candidates} == drops
+
+    def test_the_law_with_an_offset_is_judged_with_it(self, overdispersed):
+        free, counts = overdispersed.free, overdispersed.counts
+        general = replace(free.model, law=Law(OFFSET_POWER, counts.lengths, overdispersed.exponent.c))
+        gain = free.log_likelihood - fit(general, counts).log_likelihood[0]
+        expected = overdispersed.dispersion.p_value(gain, len(T) - 3)
+        assert overdispersed.exponent_fits_free == pytest.approx(expected, abs=1e-3)
 
     def test_deviances_and_sizes_are_judged_with_it(self, overdispersed):
         free, dispersion, counts = overdispersed.free, overdispersed.dispersion, overdispersed.counts

@@ -67,6 +67,12 @@ class TestTables:
         assert high / low < narrowest, "five T say more of their mean than one of itself"
         assert tables.verdicts.iloc[0][of_mean].isna().all()
 
+    def test_the_exponent_beside_an_offset(self, tables):
+        few, family = tables.verdicts.iloc[0], tables.verdicts.iloc[1]
+        assert family["c_low"] < 0 < family["c_high"]
+        assert family["c_low"] < family["c"] < family["c_high"]
+        assert few[["c", "c_low", "c_high", "c_p_free"]].isna().all()
+
     def test_criteria_follow_from_the_likelihood(self, tables):
         fits = tables.fits[tables.fits["k"] == 3]
         np.testing.assert_allclose(fits["aic"], 2 * fits["parameters"] - 2 * fits["log_likelihood"])

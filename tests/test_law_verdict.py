@@ -40,7 +40,9 @@ def made(no_size=(0.01, 0.01), **given: dict[str, float]) -> Evidence:
     laws = {name: FittedLaw(None, None, 0.0, [], aic[name], bic[name], 1, held_out[name], None, None) for name in LAWS}
     p = {(name, "power"): value for name, value in of_each("rejects", 0.01, 1).items()}
     counts, known = Counts(np.array([10, 20]), *np.ones((3, 2))), Dispersion(1.0, 0.5, 1.0, 0.0, 30)
-    return Evidence(counts, LAPSING, None, laws, known, p, of_each("fits_free", 0.01, 0.5), np.array(no_size), None)
+    return Evidence(
+        counts, LAPSING, None, laws, known, p, of_each("fits_free", 0.01, 0.5), np.array(no_size), None, 0.5
+    )
 
 
 class TestConditions:

@@ -14,7 +14,7 @@ T = [100, 200, 400, 800]
 
 
 def verdict(key: dict, **found) -> dict:
-    exponent = {"c": -0.128, "c_low": -0.52, "c_high": np.nan}
+    exponent = {"c": -0.128, "c_low": -0.52, "c_high": np.nan, "c_p_free": 0.0312}
     return key | {"verdict": "undecided", "reason": "because", "T_min": 100, "T_max": 800} | exponent | found
 
 
@@ -57,13 +57,15 @@ def test_a_row_for_each_family_with_its_verdict_and_reason(spec):
         "3-way AND, Transformer (and3): undecided",
         "3-way AND, Transformer (short): undecided",
     ]
-    exponent = "With an offset: n = a T^c + b, c = -0.13 [-0.52, open] (0: log T, 1: linear)"
+    exponent = (
+        "With an offset: n = a T^c + b, c = -0.128 [-0.520, open] (0 is log T, 1 linear; goodness of fit p = 0.031)"
+    )
     assert [title["subtitle"] for title in titles] == [["because", exponent], ["because"]]
     assert [len(row["hconcat"]) for row in spec["vconcat"]] == [2, 1]
 
 
 def test_an_exponent_that_rounds_to_zero_has_no_sign():
-    assert labels.offset_power(-0.003, -0.166, 0.152) == "n = a T^c + b, c = 0.00 [-0.17, 0.15] (0: log T, 1: linear)"
+    assert labels.exponent_label(-0.0003, -0.166, 0.152, 0.5).startswith("n = a T^c + b, c = 0.000 [-0.166, 0.152] (")
 
 
 def test_sizes_of_both_kinds_and_intervals_are_drawn(spec):

@@ -34,7 +34,7 @@ def test_the_summary_says_what_was_found_and_what_to_know():
         ]
     )
     verdicts = pd.DataFrame([{**SERIES, "verdict": "undecided", "reason": "log and power both fit", "best_aic": "log"}])
-    verdicts = verdicts.assign(c=np.nan, c_low=1.046, c_high=np.nan)
+    verdicts = verdicts.assign(c=np.nan, c_low=1.046, c_high=np.nan, c_p_free=0.5)
     lines = summary(critical, fits, verdicts, runs, share=0.5, confidence=0.95).splitlines()
     assert lines[0] == "Critical sample size: the n at which 50% of the runs succeed, with 95% intervals."
     assert lines[2:13] == [
@@ -44,7 +44,7 @@ def test_the_summary_says_what_was_found_and_what_to_know():
         "  T = 1100   above the largest n of the grid",
         "  fit: n = 10.7 [8.0, 12.0] · ln T - 11.0, R² = 1.000",
         "  law: undecided (log and power both fit)",
-        "  with an offset: n = a T^c + b, c open [1.05, open] (0: log T, 1: linear)",
+        "  with an offset: n = a T^c + b, c open [1.046, open] (0 is log T, 1 linear; goodness of fit p = 0.5)",
         "  even at the largest n runs fail, at T = 300 (50%): if for other reasons than the sample, the fitted",
         "  n, on a curve that rises to 100%, is too large; compare the smallest n reaching the share",
         "  runs whose training set fits more than one support, after all redraws: 1",

@@ -29,10 +29,11 @@ def task_label(function: str, k: int | str) -> str:
     return f"{k}-way {function_label(function)}"
 
 
-def offset_power(c: float, low: float, high: float) -> str:
-    """The exponent beside an offset, such as ``n = a T^c + b, c = -0.13 [-0.52, 0.27] (0: log T, 1: linear)``."""
-    value, *ends = ("open" if math.isnan(number) else f"{number:z.2f}" for number in (c, low, high))
-    return f"n = a T^c + b, c {'' if value == 'open' else '= '}{value} [{', '.join(ends)}] (0: log T, 1: linear)"
+def exponent_label(c: float, low: float, high: float, p_free: float) -> str:
+    """The exponent beside an offset, such as ``n = a T^c + b, c = -0.131 [-0.516, 0.273]``, and its goodness of fit."""
+    value, *ends = ("open" if math.isnan(number) else f"{number:z.3f}" for number in (c, low, high))
+    value = value if value == "open" else f"= {value}"
+    return f"n = a T^c + b, c {value} [{', '.join(ends)}] (0 is log T, 1 linear; goodness of fit p = {p_free:.2g})"
 
 
 def panel_title(name: str, experiment: str) -> str:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from pipeline.claims.ledger import parted
 from pipeline.families import FAMILY, rows_of
-from pipeline.labels import learner_label, offset_power, task_label
+from pipeline.labels import exponent_label, learner_label, task_label
 
 NEARLY_ALL = 0.9  # a success rate below this at the largest n suggests that more samples alone do not help
 
@@ -107,7 +107,7 @@ def _judgement(verdicts: pd.DataFrame) -> Iterator[str]:
     """Which law it is, where the laws could be compared."""
     for one in verdicts.dropna(subset="best_aic").itertuples():
         yield f"  law: {one.verdict.replace('_', ' ')} ({one.reason})"
-        yield f"  with an offset: {offset_power(one.c, one.c_low, one.c_high)}"
+        yield f"  with an offset: {exponent_label(one.c, one.c_low, one.c_high, one.c_p_free)}"
 
 
 def _plateaus(rows: pd.DataFrame, runs: pd.DataFrame) -> Iterator[str]:

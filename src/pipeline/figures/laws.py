@@ -14,7 +14,7 @@ import pandas as pd
 
 from pipeline.families import FAMILY, rows_of
 from pipeline.figures.parts import sizes, style
-from pipeline.labels import learner_label, offset_power, task_label
+from pipeline.labels import exponent_label, learner_label, task_label
 
 LAWS = {  # name in words, formula, colour, dashes
     "constant": ("constant", "n = b", "#777777", [2, 3]),
@@ -69,7 +69,7 @@ def _row(
     judged = f"{name} ({verdict['experiment']}): {verdict['verdict'].replace('_', ' ')}"
     found = textwrap.wrap(verdict["reason"], 120)
     if len(curves):
-        found.append("With an offset: " + offset_power(*verdict[["c", "c_low", "c_high"]]))
+        found.append("With an offset: " + exponent_label(*verdict[["c", "c_low", "c_high", "c_p_free"]]))
     title = alt.Title(judged, subtitle=found, fontSize=16)
     parts = [_data(verdict, points, curves, critical)]
     if len(curves):

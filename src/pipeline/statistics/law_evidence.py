@@ -15,7 +15,7 @@ from pipeline.randomness import Stream
 from pipeline.statistics.joint_model import SHAPES, Counts, Model, Shape
 from pipeline.statistics.laws import FREE, LAWS, Law
 from pipeline.statistics.maximum_likelihood import Fits, draw, fit, log_likelihood, refit
-from pipeline.statistics.offset_power import exponent
+from pipeline.statistics.offset_power import Exponent, exponent
 from pipeline.statistics.profile_likelihood import Candidate
 
 HELD_OUT = 4  # one T in so many is held out, the largest, and at least one
@@ -84,7 +84,8 @@ class Evidence:
     rejects: dict[tuple[str, str], float]
     fits_free: dict[str, float]  # p-value of each law's deviance from the free sizes
     no_size: np.ndarray  # p-value [number of T] of the share being exceeded nowhere on the grid
-    exponent: tuple[float, float, float]  # c of n = a·T^c + b, with its interval
+    exponent: Exponent  # c of n = a·T^c + b
+    exponent_fits_free: float  # p-value of that law's deviance from the free sizes
 
     def best(self, criterion: str) -> str:
         """The law that is best by ``aic``, ``bic`` (smallest) or ``held_out`` (largest)."""
@@ -173,8 +174,9 @@ def gather(
         rejects[law, rival] = _p(ratios, laws[rival].log_likelihood - laws[law].log_likelihood)
     fits_free = _against_free(sizes, laws, dispersion)
     no_size = never_above(counts, share, dispersion.correlation, bootstrap, streams["no_size"])
-    c = exponent(laws["log"].candidates, laws["linear"].candidates, counts)
-    return Evidence(counts, shape, sizes, laws, dispersion, rejects, fits_free, no_size, c)
+    c = exponent(laws["log"].candidates, counts)
+    c_fits = dispersion.p_value(sizes.log_likelihood - c.log_likelihood, sizes.model.law.size - 3)
+    return Evidence(counts, shape, sizes, laws, dispersion, rejects, fits_free, no_size, c, c_fits)
 
 
 def fit_free(counts: Counts, share: float) -> dict[Shape, Fits]:

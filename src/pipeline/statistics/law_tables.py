@@ -29,7 +29,7 @@ CRITERIA = [
 FITS = [*FAMILY, "law", *COEFFICIENTS, *BOOTSTRAP, *CRITERIA, "contexts", "runs"]
 JUDGED = ["verdict", "reason", "best_aic", "best_bic", "best_held_out", "log_vs_power", "p_log", "p_power"]
 CHECKED = ["asymptote", "asymptote_T_max", "steepness_varies", "overdispersion", "p_overdispersion"]
-EXPONENT = ["c", "c_low", "c_high"]
+EXPONENT = ["c", "c_low", "c_high", "c_p_free"]
 MEAN = ["n_mean", "n_mean_low", "n_mean_high"]
 VERDICTS = [*FAMILY, *JUDGED, *CHECKED, *EXPONENT, *MEAN, "contexts", "bracketed", "T_min", "T_max", "runs"]
 SIZES = [*FAMILY, "T", "n", "n_low", "n_high", "asymptote", "bracketed"]
@@ -152,7 +152,8 @@ def _verdict(evidence: Evidence, confidence: float) -> dict:
     checked = shape.asymptote > 0, asymptote, shape.steepness > 1, dispersion.ratio, dispersion.p
     mean = mean_size(evidence.free, counts)
     columns = [*JUDGED, *CHECKED, *EXPONENT, *MEAN]
-    return dict(zip(columns, [*judged, *checked, *evidence.exponent, *mean], strict=True))
+    exponent = *evidence.exponent[:3], evidence.exponent_fits_free
+    return dict(zip(columns, [*judged, *checked, *exponent, *mean], strict=True))
 
 
 def _too_few(several: int) -> dict:

@@ -92,5 +92,5 @@ class Law:
     def _axis(self, T: np.ndarray) -> np.ndarray:
         """T on the axis on which the law is straight."""
         if self.name == OFFSET_POWER:
-            return boxcox(np.asarray(T, float), self.exponent)  # (T^c − 1) / c, and ln T where c is 0
+            return boxcox(T / self.lengths[0], self.exponent)  # (x^c − 1) / c, and ln x where c is 0
         return np.asarray(T, float) if self.name == "linear" else np.log(T)

@@ -4,11 +4,12 @@ The five laws are members of this family: the log law is its limit c → 0, the 
 constant a = 0. Which of them is named can hang on the range of T, since an offset bends a power towards a logarithm and
 back; c and its interval do not presuppose that the offset is zero, or there.
 
-The interval is that of a profile likelihood over the shapes left open, as for the coefficients of the laws. At a known
-c the law has two values like any other; c itself is searched on a grid that is walked from the log and from the linear
-law, each fit beginning where its neighbour's ended, since the likelihood has local maxima.
+The interval is by profile likelihood over the shapes left open, as for the coefficients of the laws: it goes from
+the peak to where the likelihood first falls below the level. At a known c the law has two values like any other; c
+itself is searched on a grid that is walked from the log law, each fit beginning where its neighbour's ended.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -17,12 +18,23 @@ from scipy.optimize import minimize_scalar
 
 from pipeline.statistics.joint_model import Counts, Model
 from pipeline.statistics.laws import OFFSET_POWER, Law
-from pipeline.statistics.maximum_likelihood import penalised, refit
+from pipeline.statistics.maximum_likelihood import log_likelihood, penalised, refit
 from pipeline.statistics.profile_likelihood import Candidate
 
-LIMIT, STEP = 3.0, 0.25  # of the exponents searched: from −3 to 3
-_GRID = np.arange(-LIMIT, LIMIT + STEP / 2, STEP)
-_PRECISION = 1e-3  # of an exponent
+log = logging.getLogger(__name__)
+
+LIMIT = 3.0  # exponents from −3 to 3 are searched
+_STEP = 0.25
+_PRECISION = 1e-4  # of an exponent
+
+
+class Exponent(NamedTuple):
+    """The exponent under the best shape with its interval, NaN beyond ``LIMIT``, and the law's log-likelihood there."""
+
+    c: float
+    low: float
+    high: float
+    log_likelihood: float
 
 
 class Fit(NamedTuple):
@@ -36,48 +48,50 @@ class Fit(NamedTuple):
 Fitting = Callable[[float, np.ndarray], Fit]  # at an exponent, from parameters near the maximum
 
 
-def exponent(log: Sequence[Candidate], linear: Sequence[Candidate], counts: Counts) -> tuple[float, float, float]:
-    """The exponent under the best shape, and its interval over all shapes that are left open.
+def exponent(log_law: Sequence[Candidate], counts: Counts) -> Exponent:
+    """The exponent and its interval.
 
     Args:
-        log: the log law fitted to the table under each open shape, the best first.
-        linear: the linear law likewise.
+        log_law: the log law fitted to the table under each open shape, the best first.
         counts: the table.
-
-    Returns:
-        c, its lower and its upper end; NaN where it would be beyond ``LIMIT``.
     """
-    found = np.array([_of_shape(*pair, counts) for pair in zip(log, linear, strict=True)])
-    return found[0, 0], found[:, 1].min(), found[:, 2].max()
+    found = [_of_shape(one, counts) for one in log_law]
+    low, high = np.min([one.low for one in found]), np.max([one.high for one in found])  # NaN, open, if one is
+    return found[0]._replace(low=low, high=high)
 
 
-def _of_shape(log: Candidate, linear: Candidate, counts: Counts) -> tuple[float, float, float]:
+def _of_shape(log_law: Candidate, counts: Counts) -> Exponent:
     """The exponent and its ends under one shape."""
-    shape, share = log.model.shape, log.model.share
+    shape, share = log_law.model.shape, log_law.model.share
     successes = counts.successes[None].astype(float)
 
+    def model(c: float) -> Model:
+        return Model(Law(OFFSET_POWER, counts.lengths, c), shape, share)
+
     def fit(c: float, near: np.ndarray) -> Fit:
-        model = Model(Law(OFFSET_POWER, counts.lengths, c), shape, share)
-        parameters = refit(model, counts, successes, near).parameters
-        return Fit(c, penalised(model, counts, successes, model.start(counts.n), parameters)[0][0], parameters[0])
+        try:
+            parameters = refit(model(c), counts, successes, near).parameters
+        except RuntimeError as error:  # on separated tables; the likelihood is at least that of where the search began
+            log.info("at the exponent %.3f %s", c, error)
+            parameters = near[None]
+        centre = model(c).start(counts.n)
+        return Fit(c, penalised(model(c), counts, successes, centre, parameters)[0][0], parameters[0])
 
-    walked = [_walk(fit, origin, one.parameters[0]) for origin, one in ((0.0, log), (1.0, linear))]
-    fits = [max(pair, key=lambda one: one.height) for pair in zip(*walked, strict=True)]
+    fits = _walk(fit, log_law.parameters[0])
     peak = _peak(fit, fits)
-    low, high = (_end(fit, fits, peak, sign, peak.height - log.drop) for sign in (-1, 1))
-    return peak.c if abs(peak.c) < LIMIT else np.nan, low, high
+    low, high = (_end(fit, fits, peak, sign, peak.height - log_law.drop) for sign in (-1, 1))
+    value = log_likelihood(model(peak.c), counts, successes, peak.parameters[None])[0]
+    return Exponent(peak.c if abs(peak.c) < LIMIT else np.nan, low, high, value)
 
 
-def _walk(fit: Fitting, origin: float, start: np.ndarray) -> list[Fit]:
-    """The fits on the grid, from the origin upwards and downwards."""
-    fits = {}
-    first = int(np.argmin(np.abs(_GRID - origin)))
-    for way in (range(first, len(_GRID)), range(first, -1, -1)):
-        near = start
-        for place in way:
-            fits[place] = fit(_GRID[place], near)
-            near = fits[place].parameters
-    return [fits[place] for place in range(len(_GRID))]
+def _walk(fit: Fitting, start: np.ndarray) -> list[Fit]:
+    """The fits on the grid, from 0 upwards and downwards."""
+    middle = fit(0.0, start)
+    up, down = [middle], [middle]
+    for place in range(1, round(LIMIT / _STEP) + 1):
+        up.append(fit(place * _STEP, up[-1].parameters))
+        down.append(fit(-place * _STEP, down[-1].parameters))
+    return [*down[:0:-1], *up]
 
 
 def _peak(fit: Fitting, fits: Sequence[Fit]) -> Fit:
@@ -87,7 +101,7 @@ def _peak(fit: Fitting, fits: Sequence[Fit]) -> Fit:
         return top
     found = minimize_scalar(
         lambda c: -fit(c, top.parameters).height,
-        bounds=(top.c - STEP, top.c + STEP),
+        bounds=(top.c - _STEP, top.c + _STEP),
         method="bounded",
         options={"xatol": _PRECISION},
     )
@@ -108,7 +122,7 @@ def _end(fit: Fitting, fits: Sequence[Fit], peak: Fit, sign: int, level: float) 
 
 def _crossing(fit: Fitting, inner: Fit, outer: float, level: float) -> float:
     """Where the likelihood falls below the level between an exponent inside and one outside, by bisection."""
-    while abs(outer - inner.c) > _PRECISION / 2:
+    while abs(outer - inner.c) > _PRECISION:
         middle = fit((inner.c + outer) / 2, inner.parameters)
         if middle.height >= level:
             inner = middle

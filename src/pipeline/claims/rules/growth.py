@@ -53,10 +53,10 @@ def growth_law(
     "law_verdicts",
     "success_rates",
     criterion="""
-    The exponents of T in two laws fitted to all runs, n = a·T^b and n = a·T^c + b, since an offset makes any power look
-    slower: supported if the intervals of both lie below {below:g}, not supported if one lies above. Undecided
-    otherwise, with fewer than {contexts} context lengths, with a range of T below a factor of {span:g}, or with fewer
-    than {runs} runs at some T.
+    The exponent c of n = a·T^c + b fitted to all runs, which contains the power law, as an offset bends a power:
+    supported if its interval lies below {below:g}, not supported if it lies above and n grows, by the exponent of the
+    power law. Undecided otherwise, with fewer than {contexts} context lengths, with a range of T below a factor of
+    {span:g}, or with fewer than {runs} runs at some T.
     """,
 )
 def growth_exponent(
@@ -64,12 +64,15 @@ def growth_exponent(
 ) -> Finding:
     """Whether the critical size grows more slowly than a power of T."""
     evidence.require(series, runs)
-    exponent = _coefficient(_fits(evidence, series), "power", "b", "exponent of the power law")
-    beside_offset = _offset_exponent(evidence.rows("law_verdicts", series).iloc[0])
+    power = _coefficient(_fits(evidence, series), "power", "b", "exponent of the power law")
+    exponent = _offset_exponent(evidence.rows("law_verdicts", series).iloc[0])
     lengths = set(evidence.rows("success_rates", series)["T"])
     require_count(len(lengths), contexts, "context lengths")
     require_span(lengths, span)
-    return conclude([Part(exponent, high=below), Part(beside_offset, high=below)])
+    found = conclude([Part(exponent, high=below)], power)
+    if found.verdict == NOT_SUPPORTED and not power.low > 0:
+        return Finding(UNDECIDED, "it is open whether the critical size grows at all", found.numbers)
+    return found
 
 
 def _fits(evidence: Evidence, series: Series) -> pd.DataFrame:
