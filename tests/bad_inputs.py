@@ -94,6 +94,7 @@ WRONG = [
     ("training.paper.success.accuracy", 1.5, "1.5 is out of range; use a value <= 1.0"),
     ("analysis.success_share", 1, "1 is out of range; use a value < 1.0"),
     ("analysis.bootstrap", 1, "1 is out of range; use a value >= 39"),
+    ("data.standard.holdout_size", 1_000_001, "1000001 is out of range; use a value <= 1000000"),
     ("models.tiny.heads", 0, "0 is out of range; use a value >= 1"),
     ("experiments.and3.grid.seeds", 0, "0 is out of range; use a value >= 1"),
     (

@@ -211,6 +211,14 @@ def test_all_problems_at_once():
     ]
 
 
+def test_the_resamples_reach_beyond_the_ends_of_the_interval():
+    enough = edited(("analysis", {"confidence": 0.99, "bootstrap": 199}))
+    assert parse(enough).analysis.bootstrap == 199
+    assert problems(edited(("analysis", {"confidence": 0.999, "bootstrap": 199}))) == [
+        "analysis.bootstrap: of 199 none lies beyond the ends of a 99.9% interval; use a value >= 1999"
+    ]
+
+
 def paths(value: object, above: tuple = ()) -> list[tuple]:
     """The locations of everything inside nested mappings and lists."""
     if not isinstance(value, dict | list):

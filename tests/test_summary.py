@@ -52,6 +52,26 @@ def test_the_summary_says_what_was_found_and_what_to_know():
     ]
 
 
+def test_shares_are_not_rounded_to_whole_per_cents():
+    row = {
+        **SERIES,
+        "T": 10,
+        "n_critical": None,
+        "ci_low": None,
+        "ci_high": None,
+        "censored": True,
+        "censored_side": "above",
+    }
+    nothing, runs = (
+        pd.DataFrame(columns=[*SERIES, "T"]),
+        pd.DataFrame(columns=[*SERIES, "T", "n", "success", "unique", "status"]),
+    )
+    critical = pd.DataFrame([row])
+    fits, verdicts = nothing.assign(a=None), nothing.assign(best_aic=None)
+    first = summary(critical, fits, verdicts, runs, 0.125, 0.999).splitlines()[0]
+    assert first == "Critical sample size: the n at which 12.5% of the runs succeed, with 99.9% intervals."
+
+
 def theory_off() -> str:
     """Why a claim on the theory is undecided without it."""
     claim = load(ROOT / "config/claims.yaml")["query_key_norm_grows_like_log_t"]

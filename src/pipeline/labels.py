@@ -36,6 +36,11 @@ def exponent_label(c: float, low: float, high: float, p_free: float) -> str:
     return f"n = a T^c + b, c {value} [{', '.join(ends)}] (0 is log T, 1 linear; goodness of fit p = {p_free:.2g})"
 
 
+def percent(share: float) -> str:
+    """A share in per cent, with as many digits as it has, such as ``95%`` or ``99.9%``."""
+    return f"{100 * share:.6g}%"
+
+
 def panel_title(name: str, experiment: str) -> str:
     """The title of one of several panels, such as ``3-way AND, Transformer (and3)``."""
     return f"{name} ({experiment})"

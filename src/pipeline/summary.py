@@ -7,7 +7,7 @@ import pandas as pd
 
 from pipeline.claims.ledger import parted
 from pipeline.families import FAMILY, rows_of
-from pipeline.labels import exponent_label, learner_label, task_label
+from pipeline.labels import exponent_label, learner_label, percent, task_label
 
 NEARLY_ALL = 0.9  # a success rate below this at the largest n suggests that more samples alone do not help
 
@@ -40,9 +40,8 @@ def summary(
     """
     lines = []
     if len(critical):
-        lines.append(
-            f"Critical sample size: the n at which {share:.0%} of the runs succeed, with {confidence:.0%} intervals."
-        )
+        reached = f"the n at which {percent(share)} of the runs succeed"
+        lines.append(f"Critical sample size: {reached}, with {percent(confidence)} intervals.")
     for key, rows in critical.groupby(FAMILY):
         mine, law, judged = (rows_of(table, FAMILY, key) for table in (runs, fits, verdicts))
         experiment, function, model, k = key
@@ -51,7 +50,8 @@ def summary(
     if transitions is not None:
         lines += [
             "",
-            f"Transitions: the step at which a run on fresh samples succeeds, medians with {confidence:.0%} intervals.",
+            "Transitions: the step at which a run on fresh samples succeeds, "
+            f"medians with {percent(confidence)} intervals.",
         ]
         lines += _transitions(transitions, growth)
     lines += _verdicts(claims)

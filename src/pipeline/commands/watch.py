@@ -117,7 +117,7 @@ def report(
         own = [run.rows[file] for file in files if file in run.rows]
         yield _bar(name, len(own), len(files)) + _outcomes([runs_of(experiment, rows) for rows in own])
     for name in sorted(run.damaged):
-        yield f"damaged: {name}; delete it and run snakemake again"
+        yield f"damaged: {name}; the next start makes it again"
 
 
 def _bar(name: str, done: int, total: int) -> str:

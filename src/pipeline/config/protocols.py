@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from pipeline.config.sections import Count, Rate, Section, SetOf, divisor_of, setting
+from pipeline.config.sections import Count, Rate, Section, SetOf, Size, divisor_of, setting
 
 Noise = Annotated[float, Field(ge=0, lt=0.5)]
 
@@ -16,7 +16,7 @@ REJECTION_MEND = "use a smaller T or k, or a data protocol with reject_ambiguous
 class Data(Section):
     """How the samples of a run are drawn."""
 
-    holdout_size: Count = setting(10_000, "read", "Number of holdout samples, drawn like the training samples.")
+    holdout_size: Size = setting(10_000, "read", "Number of holdout samples, drawn like the training samples.")
     reject_ambiguous: bool = setting(
         True,
         "read",

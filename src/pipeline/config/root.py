@@ -22,6 +22,7 @@ from pipeline.config.learners import Model, Transformer
 from pipeline.config.protocols import Data, Training
 from pipeline.config.sections import Count, Name, Section, Share, reject, setting
 from pipeline.config.theory import Theory, theory_problems
+from pipeline.labels import percent
 
 MAX_JOBS = 10_000  # their files are on one command line in the end, and Snakemake needs minutes to plan as many
 
@@ -34,8 +35,19 @@ class Analysis(Section):
     )
     confidence: Share = setting(0.95, "ours", "Coverage of the confidence intervals, as a share.")
     bootstrap: Annotated[int, Field(ge=39)] = setting(
-        1000, "ours", "Number of bootstrap resamples; of fewer than 39, none lies beyond the ends of a 95% interval."
+        1000,
+        "ours",
+        "Number of bootstrap resamples; of fewer than 39 none lies beyond the ends of a 95% interval, of fewer than "
+        "199 none beyond those of 99%.",
     )
+
+    @model_validator(mode="after")
+    def _resamples_beyond_the_ends(self) -> "Analysis":
+        least = ceil(2 / (1 - self.confidence) - 1 - 1e-6)
+        if self.bootstrap < least:
+            none = f"of {self.bootstrap} none lies beyond the ends of a {percent(self.confidence)} interval"
+            reject([(("bootstrap",), f"{none}; use a value >= {least}")])
+        return self
 
 
 class Compute(Section):
