@@ -146,6 +146,18 @@ def test_claims_on_what_was_not_run_are_listed_apart(html):
     assert '<span class="verdict undecided">' not in html
 
 
+@pytest.mark.parametrize("name", ["claims.json", "figures/learners.svg", "figures/learners.vl.json"])
+def test_of_a_file_that_was_cut_short_the_job_says_which(results, tmp_path, name):
+    shutil.copytree(results, tmp_path / "copy")
+    torn = tmp_path / "copy" / name
+    torn.write_bytes(torn.read_bytes()[:-20])
+    with pytest.raises(subprocess.CalledProcessError) as ended:
+        make(tmp_path / "copy", "--claims", str(tmp_path / "copy/claims.json"))
+    (line,) = ended.value.stderr.decode().splitlines()
+    assert f"{torn} is damaged (" in line
+    assert line.endswith("; delete it and run snakemake again to rebuild it")
+
+
 def test_tables_are_within_whole(results, html):
     for name in TABLES:
         content = re.search(rf'id="parquet-{name}">([^<]*)<', html)[1]

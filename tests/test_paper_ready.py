@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from pipeline.figures.parts import style
+from pipeline.paper_ready.__main__ import main
 from pipeline.paper_ready.figures import LABEL, Size, render
 from pipeline.paper_ready.latex import critical_sizes
 from pipeline.paper_ready.templates import TEMPLATES, Template
@@ -69,6 +70,15 @@ def test_text_is_drawn_whatever_fonts_the_machine_has(tmp_path):
     render(tmp_path / "drawn/figure.vl.json", unknown, tmp_path)
     assert b"/FontDescriptor" in (tmp_path / "figure.pdf").read_bytes()
     assert all(template.font.endswith(", serif") for template in TEMPLATES.values())
+
+
+def test_of_a_damaged_figure_the_command_says_which(tmp_path, monkeypatch):
+    style.save(chart(), tmp_path / "figures", "figure")
+    torn = tmp_path / "figures/figure.vl.json"
+    torn.write_bytes(torn.read_bytes()[:-20])
+    monkeypatch.setattr("sys.argv", ["paper_ready", "--results", str(tmp_path)])
+    with pytest.raises(SystemExit, match=rf"^{torn} is damaged \(.*\); delete it and run snakemake again"):
+        main()
 
 
 def test_the_table_of_critical_sizes():

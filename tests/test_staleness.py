@@ -103,6 +103,11 @@ def flipped(data: bytes) -> bytes:
     return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
 
 
+def damage_texts(checkout: Path, run: Path) -> None:
+    damage(lambda data: b"", "results/claims.json")(checkout, run)
+    damage(lambda data: data[:-20], "results/figures/learners.svg")(checkout, run)
+
+
 def deleted(_: Path, run: Path) -> None:
     (run / BLOCK).unlink()
 
@@ -319,6 +324,13 @@ ROWS = [
         damage(flipped, BLOCK.replace("runs", "datasets").replace("/tiny/short", "")),
         {},
         set(),
+    ),
+    Row(
+        "the ledger emptied, a figure's SVG or specification cut short",
+        "ledger and figure, and the summary and the page",
+        damage_texts,
+        {},
+        {"claims", "figure_learners"},
     ),
 ]
 

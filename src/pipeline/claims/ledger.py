@@ -1,6 +1,5 @@
 """The ledger: every claim with its verdict, the numbers behind it and the runs that they rest on."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from pipeline.claims.evidence import Evidence, Series
 from pipeline.claims.rules import RULES
 from pipeline.claims.verdicts import UNDECIDED, Estimate
 from pipeline.families import CELL
+from pipeline.texts import read_json
 
 DIGITS = 6  # significant digits, fewer than what differs between machines
 
@@ -35,8 +35,8 @@ def ledger(claims: Mapping[str, Claim], evidence: Evidence, pattern: str) -> lis
 
 
 def read(path: Path) -> list[Entry]:
-    """The entries of a ledger that was written as JSON."""
-    return json.loads(path.read_text(encoding="utf-8"))["claims"]
+    """The entries of a ledger that was written as JSON; raises what :func:`pipeline.texts.read_json` does."""
+    return read_json(path)["claims"]
 
 
 def parted(entries: Sequence[Entry]) -> tuple[list[Entry], list[Entry]]:

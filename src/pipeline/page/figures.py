@@ -1,5 +1,6 @@
 """A figure on the page: its plain SVG, its interactive specification, its caption and the tables behind it."""
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from pathlib import Path
 
 from pipeline.page.packing import base64_of, packed
 from pipeline.page.tables import Excerpt, Table, excerpt
+from pipeline.texts import read_json, read_svg
 from pipeline.workflow.captions import Caption
 
 
@@ -32,12 +34,15 @@ def drawing(name: str, caption: Caption, told: Mapping, folder: Path, tables: Ma
         told: ``experiments`` that it shows (None if it shows none), and ``tables`` that it reads, by name.
         folder: of ``<name>.svg`` and ``<name>.vl.json``.
         tables: by name.
+
+    Raises:
+        TornFileError: a file is damaged.
     """
-    svg = (folder / f"{name}.svg").read_bytes()
-    width, height = _size(svg.decode())
-    spec = (folder / f"{name}.vl.json").read_text(encoding="utf-8")
+    svg = read_svg(folder / f"{name}.svg")
+    width, height = _size(svg)
+    spec = json.dumps(read_json(folder / f"{name}.vl.json"))
     behind = [excerpt(tables[table], told["experiments"]) for table in told["tables"]]
-    return Drawing(name, caption, base64_of(svg), width, height, packed(spec), behind)
+    return Drawing(name, caption, base64_of(svg.encode()), width, height, packed(spec), behind)
 
 
 def _size(svg: str) -> tuple[int, int]:

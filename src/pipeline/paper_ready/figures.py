@@ -6,7 +6,6 @@ several panels is scaled as it is: until its labels have `LABEL` points, or to t
 
 import copy
 import csv
-import json
 import re
 from math import inf
 from pathlib import Path
@@ -16,6 +15,7 @@ import vl_convert
 
 from pipeline.figures.parts.style import VEGA_LITE
 from pipeline.paper_ready.templates import Template
+from pipeline.texts import read_json
 
 LABEL = 8.0  # points, the size of the templates' captions or one less
 LABEL_PIXELS = 14  # of the labels in a figure, pipeline.figures.parts.style
@@ -40,8 +40,11 @@ def render(specification: Path, template: Template, folder: Path) -> Size:
         specification: ``<name>.vl.json``.
         template: whose widths and font.
         folder: where they go; it exists.
+
+    Raises:
+        TornFileError: the specification is damaged.
     """
-    name, spec = specification.name.removesuffix(SUFFIX), json.loads(specification.read_text(encoding="utf-8"))
+    name, spec = specification.name.removesuffix(SUFFIX), read_json(specification)
     fitted, width, largest = fit(spec, template)
     svg = vl_convert.vegalite_to_svg(fitted, VEGA_LITE)
     size = [float(re.search(rf'{side}="([\d.]+)"', svg)[1]) for side in ("width", "height")]
