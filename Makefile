@@ -1,13 +1,16 @@
 # Each target is one command from a fresh clone.
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-RUN = snakemake --cores all
+RUN = snakemake --cores all $(IN)
 # Of run, forecast, watch, report, figures, stale and profile: make stale CONFIG=config/quick.yaml, or of several files,
 # each laid over those before it: make stale CONFIG="config/config.yaml my-changes.yaml"
 CONFIG ?= config/config.yaml
+# Of these and of quick, paper, smoke, paper-ready and crate, a folder of one's own for results/: make run DIRECTORY=my-run
+DIRECTORY ?= .
+IN = $(if $(filter-out .,$(DIRECTORY)),--directory $(DIRECTORY))
 
 # make passes over what it does not know, and CONFIGS=my.yaml would run the paper's set.
-KNOWN = PYTHON CONFIG SET TEMPLATE COMMAND RUN
+KNOWN = PYTHON CONFIG DIRECTORY SET TEMPLATE COMMAND RUN
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),$(name)))
 UNKNOWN := $(strip $(filter-out $(KNOWN) SHELL MAKE% PIP_%,$(GIVEN)))
 $(if $(UNKNOWN),$(error no variable $(UNKNOWN) here; known are $(KNOWN); one of the environment stands before make))
@@ -45,7 +48,7 @@ forecast: env
 
 # Draws the figures that are stale; trains nothing.
 figures: env
-	python -m pipeline.commands.redraw $(CONFIG)
+	python -m pipeline.commands.redraw $(CONFIG) $(IN)
 
 # make reanalyse SET=extended: tables, figures and verdicts again from the runs published in docs/results, compared with those there
 reanalyse: env
@@ -53,18 +56,18 @@ reanalyse: env
 
 # Says what would run, and why.
 stale: env
-	python -m pipeline.commands.stale $(CONFIG)
+	python -m pipeline.commands.stale $(CONFIG) $(IN)
 
 # Says where the time of a finished run went.
 profile: env
-	python -m pipeline.commands.profiling $(CONFIG)
+	python -m pipeline.commands.profiling $(CONFIG) $(IN)
 
 # make watch CONFIG=my.yaml: follows a run that goes on in another terminal; make report: Snakemake's own report
 watch: env
-	@PYTHONPATH=src python -m pipeline.commands.watch $(CONFIG)
+	@PYTHONPATH=src python -m pipeline.commands.watch $(CONFIG) $(IN)
 
 report: env
-	python -m pipeline.commands.report $(CONFIG)
+	python -m pipeline.commands.report $(CONFIG) $(IN)
 
 test: env
 	pytest
@@ -97,10 +100,10 @@ site: env
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
 
 paper-ready: env
-	python -m pipeline.paper_ready --template $(or $(TEMPLATE),icml)
+	python -m pipeline.paper_ready --template $(or $(TEMPLATE),icml) --results $(DIRECTORY)/results
 
 crate: env
-	python -m pipeline.commands.crate --command "$(or $(COMMAND),$(error which command made the results? make crate COMMAND="make paper"))"
+	python -m pipeline.commands.crate --results $(DIRECTORY)/results --command "$(or $(COMMAND),$(error which command made the results? make crate COMMAND="make paper"))"
 
 # What Snakemake knows of results/ stays: without it nothing there would count as stale.
 clean:

@@ -12,9 +12,8 @@ SOURCE = Path(workflow.basedir, "src")
 sys.path.insert(0, str(SOURCE))
 
 import pipeline.config
-from pipeline.workflow import faults, specifications, targets
+from pipeline.workflow import faults, named_files, specifications, targets
 from pipeline.workflow.captions import caption
-from pipeline.claims import claims
 from pipeline.workflow.fingerprint import fingerprint
 from pipeline.commands.forecast import CLUSTER_START, forecast
 from pipeline.workflow.integrity import set_aside_damaged
@@ -45,7 +44,7 @@ try:
         pipeline.config.read(path)
     update_config(config, pipeline.config.typed(workflow.config_settings.config))
     CONFIG = pipeline.config.parse(config)
-    CLAIMS = claims.load(Path(workflow.basedir, CONFIG.claims)) if CONFIG.claims else {}
+    CLAIMS, PAPER_POINTS = named_files.read(CONFIG, Path(workflow.basedir))
 except pipeline.config.ConfigError as error:
     raise WorkflowError(f"The config is wrong:\n{error}") from None
 

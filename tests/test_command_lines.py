@@ -84,7 +84,7 @@ def test_without_results_it_says_how_to_make_them(folder, command):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["CONFIGS=my.yaml"], "no variable CONFIGS here; known are PYTHON CONFIG SET TEMPLATE COMMAND RUN"),
+        (["CONFIGS=my.yaml"], "no variable CONFIGS here; known are PYTHON CONFIG DIRECTORY SET TEMPLATE COMMAND RUN"),
         (["config=my.yaml", "CONFIG=x.yaml"], "no variable config here; known are PYTHON CONFIG"),
         (["my.yaml"], "no target my.yaml here; name config files by CONFIG, several in quotes"),
         (["quick", "CONFIG=my.yaml"], "make quick runs a config of its own; yours is run by make run CONFIG=my.yaml"),

@@ -36,17 +36,18 @@ def test_core_seconds_by_part():
 
 
 def test_job_times_come_from_records_and_logs(tmp_path):
-    log = tmp_path / "train.log"
-    log.write_text("11:00:00 and: goes on\n11:00:01 and: 1 of 2 runs succeeded; 2.25 s of training\n")
-    figure = tmp_path / "figure.log"
-    figure.touch()
+    (tmp_path / "train.log").write_text("and: goes on\n11:00:01 and: 1 of 2 runs succeeded; 2.25 s of training\n")
+    (tmp_path / "figure.log").touch()
+    (tmp_path / "other.log").touch()
     records = {
-        "a": {"rule": "train", "log": [str(log)], "starttime": 10.0, "endtime": 13.0},
-        "svg": {"rule": "figure_noise", "log": [str(figure)], "starttime": 5.0, "endtime": 6.0},
-        "png": {"rule": "figure_noise", "log": [str(figure)], "starttime": 5.0, "endtime": 7.0},
-        "gone": {"rule": "train", "log": [str(tmp_path / "deleted.log")], "starttime": 1.0, "endtime": 2.0},
+        "a": {"rule": "train", "log": ["train.log"], "starttime": 10.0, "endtime": 13.0},
+        "svg": {"rule": "figure_noise", "log": ["figure.log"], "starttime": 5.0, "endtime": 6.0},
+        "png": {"rule": "figure_noise", "log": ["figure.log"], "starttime": 5.0, "endtime": 7.0},
+        "gone": {"rule": "train", "log": ["deleted.log"], "starttime": 1.0, "endtime": 2.0},
+        "of another config": {"rule": "train", "log": ["other.log"], "starttime": 1.0, "endtime": 2.0},
     }
-    (tmp_path / "records").mkdir()
+    (tmp_path / ".snakemake/metadata").mkdir(parents=True)
     for name, record in records.items():
-        (tmp_path / "records" / name).write_text(json.dumps(record))
-    assert job_times(tmp_path / "records") == [JobTime("figure_noise", 5, 7), JobTime("train", 10, 13, 2.25)]
+        (tmp_path / ".snakemake/metadata" / name).write_text(json.dumps(record))
+    found = job_times(tmp_path, {"train.log", "figure.log", "deleted.log"})
+    assert found == [JobTime("figure_noise", 5, 7), JobTime("train", 10, 13, 2.25)]

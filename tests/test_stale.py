@@ -3,6 +3,7 @@
 import subprocess
 
 from pipeline.commands.dry_run import Job, dry_run, parse
+from pipeline.commands.shared import Workflow
 from pipeline.commands.stale import report
 from pipeline.config import Cell, load
 from pipeline.config import parse as parse_config
@@ -15,6 +16,7 @@ TEXT = """Building DAG of jobs...
 rule train:
     input: a.parquet, b.parquet
     output: results/runs/x.parquet
+    log: results/logs/train/x.log
     jobid: 34
     reason: Missing output files: results/runs/x.parquet; Code has changed since last execution
     wildcards: data=small, function=and, T=8
@@ -44,6 +46,7 @@ def test_a_dry_run_is_read():
         "Missing output files: results/runs/x.parquet; Code has changed since last execution",
         "results/runs/x.parquet",
         {"data": "small", "function": "and", "T": "8"},
+        "results/logs/train/x.log",
     )
     assert (figure.rule, figure.wildcards) == ("figure_noise", {})
 
@@ -51,7 +54,7 @@ def test_a_dry_run_is_read():
 def test_files_that_a_dry_run_set_aside_are_said(monkeypatch, capsys):
     aside = "results/x.parquet is damaged: renamed to x.parquet.damaged, and made again\n"
     monkeypatch.setattr(subprocess, "run", lambda *args, **options: subprocess.CompletedProcess(args, 0, TEXT, aside))
-    assert [job.rule for job in dry_run([SMOKE])] == ["train", "figure_noise"]
+    assert [job.rule for job in dry_run(Workflow([SMOKE]))] == ["train", "figure_noise"]
     assert capsys.readouterr().err == aside
 
 

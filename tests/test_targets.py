@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.config import Cell, Config, ConfigError, parse
+from pipeline.config import Cell, Config, parse
 from pipeline.workflow import specifications, targets
 from running import ROOT
 
@@ -109,46 +109,13 @@ def test_a_learner_that_is_fitted_has_no_training():
 
 
 @pytest.mark.parametrize("drawn", [True, False])
-def test_figures_that_are_left_out_need_nothing(drawn, tmp_path):
+def test_figures_that_are_left_out_are_not_made(drawn):
     raw = {"experiments": {"one": {"grid": {"T": [5], "k": [3], "n": [20]}}}}
-    figure = {"experiments": ["one"], "paper_points": "points.csv"}
-    made = parse(raw | {"figures": {"critical_sample_size": figure if drawn else None}})
+    made = parse(raw | {"figures": {"critical_sample_size": {"experiments": ["one"]} if drawn else None}})
     assert list(targets.shown(made, "critical_sample_size")) == (["one"] if drawn else [])
     assert targets.figure_files(made, "f") == [
         f"f/critical_sample_size.{kind}" for kind in ("svg", "png", "html") if drawn
     ]
-    if drawn:
-        with pytest.raises(ConfigError, match=r"^figures\.critical_sample_size\.paper_points: there is no file "):
-            targets.paper_points(made, tmp_path, "critical_sample_size")
-    points = tmp_path / "points.csv"
-    points.write_text("context_length,critical_sample_size,bar_low,bar_high\n100,50,48,52.5\n")
-    assert targets.paper_points(made, tmp_path, "critical_sample_size") == ([str(points)] if drawn else [])
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "context_length,critical_sample_size,bar_low,bar_high\n",
-        "T,n,bar_low,bar_high\n100,50,48,52\n",
-        "context_length,critical_sample_size,bar_low,bar_high\n100,50,48\n",
-        "context_length,critical_sample_size,bar_low,bar_high\n100,50,48,?\n",
-        "context_length,critical_sample_size,bar_low,bar_high\n100,50,48,nan\n",
-        "context_length,critical_sample_size,bar_low,bar_high\n0,50,48,52\n",
-        b"\xff\xfe\x00",
-    ],
-)
-def test_a_file_that_holds_no_points_is_refused_before_anything_runs(text, tmp_path):
-    points = tmp_path / "points.csv"
-    points.write_bytes(text.encode() if isinstance(text, str) else text)
-    figure = {"experiments": ["one"], "paper_points": "points.csv"}
-    config = parse({"experiments": {"one": {}}, "figures": {"critical_sample_size": figure}})
-    with pytest.raises(ConfigError) as error:
-        targets.paper_points(config, tmp_path, "critical_sample_size")
-    assert str(error.value) == (
-        f"figures.critical_sample_size.paper_points: {points} needs the columns context_length, critical_sample_size, "
-        "bar_low, bar_high, and positive numbers below them; correct the file, or write paper_points: null"
-    )
 
 
 ADAPTIVE = "{T}/{round}/{size}"

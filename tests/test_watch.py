@@ -106,7 +106,7 @@ def test_a_figure_that_cannot_be_written_is_said(tmp_path, monkeypatch):
     made = config()
     write(tmp_path, next(iter(job_costs(made))), ["succeeded", "failed"], T=10)
     (tmp_path / "my.yaml").write_text(made.model_dump_json())
-    options = ["--folder", str(tmp_path), "--picture", str(tmp_path), "--once"]
+    options = ["--directory", str(tmp_path), "--picture", str(tmp_path), "--once"]
     monkeypatch.setattr(sys, "argv", ["watch", str(tmp_path / "my.yaml"), *options])
     with pytest.raises(SystemExit, match=rf"^cannot write {tmp_path}: Is a directory; "):
         watch.main()

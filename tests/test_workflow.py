@@ -1,6 +1,7 @@
 """The workflow, by really running Snakemake on the smoke config."""
 
 import json
+import re
 import subprocess
 import sys
 from html import unescape
@@ -18,7 +19,7 @@ from pipeline.data.datasets import read_training_sets
 from pipeline.storage import read_frame
 from pipeline.workflow.captions import caption
 from pipeline.workflow.targets import table_files
-from running import ROOT, snakemake
+from running import ROOT, environment, snakemake
 from smoke import SMOKE, jobs
 
 ROUND = "results/runs/small/and/tiny/short/k3/T12/round{}/size{}.parquet"
@@ -110,21 +111,36 @@ def test_the_page_has_every_figure_and_the_ledger(finished):
     assert f"snakemake --cores all --configfile {SMOKE.relative_to(ROOT)}" in page
 
 
-def test_the_report_has_the_figures_with_their_captions(finished):
-    target = finished[0] / "report.html"
-    run = snakemake(finished[0], "--configfile", str(SMOKE), "--report", str(target))
+def command(name: str, folder: Path, *options: str) -> str:
+    """What a command says of the smoke config's results in a folder."""
+    words = [sys.executable, "-m", f"pipeline.commands.{name}", str(SMOKE), "--directory", str(folder), *options]
+    run = subprocess.run(words, cwd=ROOT, env=environment(), capture_output=True, text=True)
     assert run.returncode == 0, run.stderr[-3000:]
-    report = target.read_text(encoding="utf-8")
+    return run.stdout
+
+
+def test_the_report_has_the_figures_with_their_captions(copy):
+    command("report", copy)
+    report = (copy / "results/report.html").read_text(encoding="utf-8")
     for name, _ in load(SMOKE).figures:
         assert caption(name).title in report
         assert caption(name).question.split("'")[0] in report
 
 
-def test_watching_a_finished_run_finds_all_of_it(finished, tmp_path):
-    command = [sys.executable, "-m", "pipeline.commands.watch", str(SMOKE), "--folder", str(finished[0]), "--once"]
-    run = subprocess.run([*command, "--picture", str(tmp_path / "w.svg")], capture_output=True, text=True, check=True)
-    assert "All run files are there." in run.stdout
-    assert (tmp_path / "w.svg").exists()
+def test_watching_a_finished_run_finds_all_of_it(copy):
+    assert "All run files are there." in command("watch", copy, "--once")
+    assert (copy / "results/watch.svg").exists()
+
+
+def test_of_a_finished_run_nothing_is_stale_and_its_time_is_known(finished):
+    folder, printed = finished
+    assert command("stale", folder).splitlines() == ["Nothing is stale."]
+    assert command("redraw", folder).splitlines() == ["All figures are up to date."]
+    (learning,) = re.findall(
+        r"^ +([\d.]+) s +[\d.]+%  training, fitting and", command("profiling", folder), re.MULTILINE
+    )
+    trained = re.findall(r" ([\d.]+) s of (?:training|fitting)$", printed, re.MULTILINE)
+    assert float(learning) > sum(map(float, trained)) - 0.1 > 0
 
 
 def test_the_summary_is_printed_at_the_end(finished):

@@ -2,10 +2,6 @@
 # Yields: the figures that the config asks for, as SVG, PNG, self-contained HTML and Vega-Lite specification, and the
 # printed summary.
 
-PAPER_POINTS = {
-    figure: targets.paper_points(CONFIG, Path(workflow.basedir), figure)
-    for figure in ("critical_sample_size", "sensitivity")
-}
 SIZES = {
     "critical": rules.critical_sample_size.output[0],
     "rates": rules.success_rates.output[0],
@@ -58,9 +54,7 @@ FIGURE_TABLES = {
 # What some of them take beside the tables.
 FIGURE_OPTIONS = {
     **{
-        figure: f"--paper {shlex.quote(path)}"
-        for figure, paths in PAPER_POINTS.items()
-        for path in paths
+        figure: f"--paper {shlex.quote(path)}" for figure, path in PAPER_POINTS.items()
     },
     "noise": f"--spec {shlex.quote(specifications.noise_spec(CONFIG))}",
     "attention": f"--confidence {CONFIG.analysis.confidence}",

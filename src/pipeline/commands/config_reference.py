@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pipeline.commands.shared import ROOT
 from pipeline.config import PROVENANCE, Config
 
-ROOT = Path(__file__).resolve().parents[3]
 COMMAND = "python -m pipeline.commands.config_reference"
 LEGEND = "\n".join(f"- **{word}**: {meaning}" for word, meaning in PROVENANCE.items())
 PREAMBLE = f"""\

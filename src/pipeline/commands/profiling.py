@@ -5,20 +5,19 @@ did just that. Seconds are those of a core: a second in which two cores have no 
 of a dry run, which stands for the start and the DAG of the run.
 """
 
-import argparse
 import json
 import os
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.commands.dry_run import WorkflowFailed, dry_run
-from pipeline.commands.shared import config_of, unfinished
+from pipeline.commands.shared import parser_of, workflow_of
 
-RECORDS = Path(".snakemake/metadata")
+RECORDS = ".snakemake/metadata"  # in Snakemake's folder
 LEARNING = "training, fitting and the theory"
 STARTS = "the same jobs besides: starts, imports, reading, writing"
 IDLE = "cores without a job"
@@ -39,18 +38,19 @@ class JobTime(NamedTuple):
     learning: float = 0.0
 
 
-def job_times(records: Path = RECORDS) -> list[JobTime]:
+def job_times(directory: Path, logs: Collection[str]) -> list[JobTime]:
     """The jobs that made the files that are there.
 
     Args:
-        records: the folder of Snakemake's records, a JSON file an output.
+        directory: Snakemake's folder, whose records are a JSON file an output.
+        logs: of the workflow's jobs; the records are those of all workflows that had results there.
     """
     found: dict[str, JobTime] = {}
-    for record in (json.loads(path.read_text()) for path in records.rglob("*") if path.is_file()):
+    for record in (json.loads(path.read_text()) for path in (directory / RECORDS).rglob("*") if path.is_file()):
         (log,) = record["log"]
-        if not Path(log).exists():  # deleted with the results, which the records outlive
+        if log not in logs or not (directory / log).exists():  # deleted with the results, which the records outlive
             continue
-        learning = _learning(Path(log)) if record["rule"] in TIMED else 0.0
+        learning = _learning(directory / log) if record["rule"] in TIMED else 0.0
         job = JobTime(record["rule"], record["starttime"], record["endtime"], learning)
         found[log] = job._replace(end=max(job.end, found.get(log, job).end))  # an output's time is when it was written
     return sorted(found.values(), key=lambda job: job.start)
@@ -95,19 +95,20 @@ def table(seconds: dict[str, float]) -> str:
 
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("config", type=Path, nargs="+")
+    parser = parser_of(__doc__)
     parser.add_argument("--cores", type=int, default=os.cpu_count(), help="that the workflow had; default: all")
     given = parser.parse_args()
-    config_of(given.config)
-    jobs = job_times()
-    if not jobs:
-        sys.exit(unfinished(given.config))
+    workflow, _ = workflow_of(given)
+    if not (workflow.directory / RECORDS).exists():
+        sys.exit(workflow.unfinished)
     try:
-        stale = dry_run(given.config)
+        stale = dry_run(workflow)
+        times = os.times()  # of the dry run, processor time: other work on the machine does not lengthen it
+        jobs = job_times(workflow.directory, {job.log for job in dry_run(workflow, "--forceall")})
     except WorkflowFailed as error:
         sys.exit(str(error))
-    times = os.times()  # of the dry run, processor time: other work on the machine does not lengthen it
+    if not jobs:
+        sys.exit(workflow.unfinished)
     print(table(parts(jobs, given.cores, times.children_user + times.children_system)))
     if stale:
         print(f"{len(stale)} jobs would run: the times are those of what is there.")

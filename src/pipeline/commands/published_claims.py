@@ -6,12 +6,11 @@
 import argparse
 import re
 from collections.abc import Mapping
-from pathlib import Path
 
 from pipeline.claims.ledger import Entry, read
 from pipeline.claims.rendering import interval, text
+from pipeline.commands.shared import ROOT
 
-ROOT = Path(__file__).resolve().parents[3]
 README = ROOT / "README.md"
 PUBLISHED = ROOT / "docs/results"
 COMMAND = "python -m pipeline.commands.published_claims"

@@ -15,8 +15,8 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.claims import ledger
+from pipeline.commands.shared import ROOT
 
-ROOT = Path(__file__).resolve().parents[3]
 PUBLISHED = ROOT / "docs/results"
 FOLDER = Path("results/reanalysed")
 # Tables that are made from files of single runs, which are not published.

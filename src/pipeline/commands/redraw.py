@@ -3,24 +3,21 @@
 ``python -m pipeline.commands.redraw config/quick.yaml``
 """
 
-import argparse
 import subprocess
 import sys
-from collections.abc import Sequence
-from pathlib import Path
 
 from pipeline.commands.dry_run import LEARNING, TRAINING, WorkflowFailed, dry_run
-from pipeline.commands.shared import config_of
+from pipeline.commands.shared import Workflow, parser_of, workflow_of
 
 
-def redraw(configs: Sequence[Path]) -> int:
+def redraw(workflow: Workflow) -> int:
     """Draws what is stale from the runs that are there; the exit status of Snakemake.
 
     Raises:
         SystemExit: there are too few runs, or Snakemake cannot say what is stale; the message has the mend.
     """
     try:
-        jobs = dry_run(configs, "figures")
+        jobs = dry_run(workflow, "figures")
     except WorkflowFailed as error:
         sys.exit(str(error))
     training = [job for job in jobs if job.rule in LEARNING]
@@ -28,7 +25,7 @@ def redraw(configs: Sequence[Path]) -> int:
     if missing:
         sys.exit(
             f"The figures need {len(missing)} file{'s' * (len(missing) > 1)} of results that are missing, such as"
-            f" {missing[0]}; train them first: snakemake --cores all --configfile {' '.join(map(str, configs))}"
+            f" {missing[0]}; train them first: {workflow.command}"
         )
     if training:
         number = "1 training job is" if len(training) == 1 else f"{len(training)} training jobs are"
@@ -37,13 +34,9 @@ def redraw(configs: Sequence[Path]) -> int:
     if not rules:
         print("All figures are up to date.")
         return 0
-    options = ["--cores", "all", "--configfile", *map(str, configs), "--allowed-rules", "figures", *rules]
+    options = ["--cores", "all", *workflow.options, "--allowed-rules", "figures", *rules]
     return subprocess.run(["snakemake", "figures", *options]).returncode
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("config", type=Path, nargs="+")
-    given = parser.parse_args()
-    config_of(given.config)
-    sys.exit(redraw(given.config))
+    sys.exit(redraw(workflow_of(parser_of(__doc__).parse_args())[0]))

@@ -8,9 +8,9 @@ import argparse
 import re
 import subprocess
 import tempfile
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[3]
+from pipeline.commands.shared import ROOT
+
 PAGE = ROOT / "docs/rule-graph.md"
 COMMAND = "python -m pipeline.commands.rule_graph"
 TARGETS = {"all", "page"}  # want nearly everything; without their arrows the graph can be read

@@ -3,7 +3,6 @@
 It reads Snakemake's dry run, so what it says is what would run.
 """
 
-import argparse
 import json
 import re
 import sys
@@ -13,7 +12,7 @@ from pathlib import Path
 
 from pipeline.blocks import seed_range
 from pipeline.commands.dry_run import Job, WorkflowFailed, dry_run
-from pipeline.commands.shared import config_of
+from pipeline.commands.shared import parser_of, workflow_of
 from pipeline.config import NO_TRAINING, Cell, Config, CurveAddress
 from pipeline.workflow.targets import RUN_FILE, present_blocks, theory_addresses
 
@@ -166,15 +165,12 @@ def _leaves(value: object, path: str = "") -> Iterator[tuple[str, str]]:
 
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("config", type=Path, nargs="+")
-    given = parser.parse_args()
-    config = config_of(given.config)
+    workflow, config = workflow_of(parser_of(__doc__).parse_args())
     try:
-        jobs = dry_run(given.config)
+        jobs = dry_run(workflow)
     except WorkflowFailed as error:
         sys.exit(str(error))
-    print(report(jobs, config, present_blocks(RUN_FILE)))
+    print(report(jobs, config, present_blocks(RUN_FILE, workflow.directory)))
 
 
 if __name__ == "__main__":

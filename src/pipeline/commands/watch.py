@@ -5,7 +5,6 @@ critical sample sizes of the runs that are there into ``results/watch.svg``. It 
 Snakemake.
 """
 
-import argparse
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -17,7 +16,7 @@ import pandas as pd
 import vl_convert
 
 from pipeline.commands.forecast import job_seconds, learning_jobs
-from pipeline.commands.shared import config_of
+from pipeline.commands.shared import parser_of, workflow_of
 from pipeline.config import Cell, Config, Experiment
 from pipeline.durations import duration
 from pipeline.families import FAMILY
@@ -184,16 +183,15 @@ def follow(config: Config, folder: Path, picture: Path, interval: float | None) 
 
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("config", type=Path, nargs="+")
-    parser.add_argument("--folder", type=Path, default=Path(), help="the one that results/ lies in")
-    parser.add_argument("--picture", type=Path, default=Path("results/watch.svg"), help="where the figure goes")
+    parser = parser_of(__doc__)
+    parser.add_argument("--picture", type=Path, help="where the figure goes; default: results/watch.svg there")
     parser.add_argument("--interval", type=float, default=10, help="seconds between two looks")
     parser.add_argument("--once", action="store_true", help="look once")
     given = parser.parse_args()
-    config = config_of(given.config)
+    workflow, config = workflow_of(given)
+    picture = given.picture or workflow.directory / "results/watch.svg"
     try:
-        follow(config, given.folder, given.picture, None if given.once else given.interval)
+        follow(config, workflow.directory, picture, None if given.once else given.interval)
     except OSError as error:
         raise SystemExit(": ".join(filter(None, (error.filename, error.strerror)))) from None
     except KeyboardInterrupt:

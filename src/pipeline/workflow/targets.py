@@ -1,8 +1,6 @@
 """Which files the workflow's rules read and make, by the config."""
 
-import csv
 import glob
-import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,12 +10,10 @@ from types import MappingProxyType
 
 from pipeline.blocks import block_name, seed_range
 from pipeline.claims.claims import Claim
-from pipeline.config import Adaptive, Cell, Config, ConfigError, CurveAddress, Experiment, Figure
+from pipeline.config import Adaptive, Cell, Config, CurveAddress, Experiment, Figure
 
 # The result file of a training job, for commands beside the workflow: it is the output of the rule train.
 RUN_FILE = "results/runs/{data}/{function}/{model}/{training}/k{k}/T{T}/n{n}/seeds{seeds}.parquet"
-
-PAPER_COLUMNS = ("context_length", "critical_sample_size", "bar_low", "bar_high")
 
 
 def present_blocks(pattern: str, folder: Path = Path()) -> dict[Cell, list[range]]:
@@ -188,35 +184,6 @@ def drawn(config: Config) -> list[str]:
 def figure_files(config: Config, folder: str) -> list[str]:
     """The files of all figures that show anything."""
     return [f"{folder}/{name}.{suffix}" for name in drawn(config) for suffix in ("svg", "png", "html")]
-
-
-def paper_points(config: Config, root: Path, name: str) -> list[str]:
-    """The file with the paper's points, as a list of one, or an empty list if a figure does not show them.
-
-    Raises:
-        ConfigError: there is no such file, or it holds no such points.
-    """
-    path = getattr(getattr(config.figures, name), "paper_points", None)
-    if not path:
-        return []
-    if wrong := _no_points(root / path):
-        raise ConfigError(f"figures.{name}.paper_points: {wrong}, or write paper_points: null")
-    return [str(root / path)]
-
-
-def _no_points(path: Path) -> str | None:
-    """Why a file does not give points of the paper, with the mend; None if it does."""
-    if not path.is_file():
-        return f"there is no file {path}; correct the path"
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-        points = [tuple(float(row[column]) for column in PAPER_COLUMNS) for row in rows]
-    except (csv.Error, KeyError, TypeError, ValueError):
-        points = []
-    if not points or not all(0 < value < math.inf for point in points for value in point):
-        return f"{path} needs the columns {', '.join(PAPER_COLUMNS)}, and positive numbers below them; correct the file"
-    return None
 
 
 def claims_tables(config: Config, claims: Mapping[str, Claim], folder: str) -> list[str]:
