@@ -3,9 +3,8 @@
 import pytest
 
 from bad_inputs import edited, problems, valid
-from pipeline.config import (
-    parse,
-)
+from pipeline.config import parse
+from pipeline.workflow import targets
 
 
 @pytest.mark.parametrize(
@@ -30,6 +29,19 @@ def test_figures_need_fitting_experiments(figure, training, problem):
     raw = edited(("figures", {figure: {"experiments": ["and3"]}}), ("experiments.and3.grid.n", [10]))
     raw["training"]["paper"] |= training
     assert problems(raw) == [f"figures.{figure}.experiments[0]: {problem}"]
+
+
+def test_experiments_that_are_off_are_not_checked_with_figures():
+    """They are as if they were not there; a figure of them alone is not drawn."""
+    off = {**valid()["experiments"]["and3"], "enabled": False}
+    figures = {"transitions": {"experiments": ["off"]}, "sensitivity": {"base": "off", "experiments": ["off"]}}
+    figures |= {"learning_curves": {"experiments": ["curves", "off"]}, "noise": {"experiments": ["and3", "off"]}}
+    raw = edited(("experiments.off", off), ("figures", figures))
+    assert parse(raw).figures.learning_curves.experiments == ("curves", "off")
+    assert targets.drawn(parse(raw)) == ["learning_curves", "noise"]
+    raw["experiments"]["off"]["enabled"] = True
+    places = [problem.partition(": ")[0] for problem in problems(raw)]
+    assert places == ["figures.learning_curves.experiments[1]"] * 2 + ["figures.transitions.experiments[0]"]
 
 
 def test_progress_is_of_runs_with_one_n_for_each_k():

@@ -53,9 +53,7 @@ FIGURE_TABLES = {
 
 # What some of them take beside the tables.
 FIGURE_OPTIONS = {
-    **{
-        figure: f"--paper {shlex.quote(path)}" for figure, path in PAPER_POINTS.items()
-    },
+    **{figure: f"--paper {shlex.quote(path)}" for figure, path in PAPER_POINTS.items()},
     "noise": f"--spec {shlex.quote(specifications.noise_spec(CONFIG))}",
     "attention": f"--confidence {CONFIG.analysis.confidence}",
 }

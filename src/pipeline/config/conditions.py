@@ -128,18 +128,19 @@ def figure_problems(
     training: Mapping[str, Training],
 ) -> Problems:
     """What figures need of their experiments and these do not have, each at its location below the figures."""
-    for key, index, name, figure in _shown(figures):
+    for key, index, name, figure in _shown(figures, experiments):
         experiment = experiments[name]
         protocols = data[experiment.data], training.get(experiment.training)
         problems = (CONDITIONS[need](experiment, *protocols) for need in figure.needs)
         yield from (((key, "experiments", index), problem.format(repr(name))) for problem in problems if problem)
 
 
-def _shown(figures: Figures) -> Iterator[tuple[str, int, str, Figure]]:
-    """Every figure's name, with the place and the name of every experiment in it, and the figure."""
+def _shown(figures: Figures, experiments: Mapping[str, Experiment]) -> Iterator[tuple[str, int, str, Figure]]:
+    """Every figure's name, with the place and the name of every experiment in it that is on, and the figure."""
     for key, figure in figures:
         if isinstance(figure, Figure):
-            yield from ((key, index, name, figure) for index, name in enumerate(figure.experiments))
+            places = ((key, index, name, figure) for index, name in enumerate(figure.experiments))
+            yield from (place for place in places if experiments[place[2]].enabled)
 
 
 def mark_problems(figures: Figures, experiments: Mapping[str, Experiment], data: Mapping[str, Data]) -> Problems:
@@ -148,8 +149,8 @@ def mark_problems(figures: Figures, experiments: Mapping[str, Experiment], data:
     They may differ in training or data, which such a figure does not tell apart.
     """
     owners: dict[tuple, str] = {}
-    for key, index, name, figure in _shown(figures):
-        if not isinstance(figure, ComparisonFigure) or not experiments[name].enabled:
+    for key, index, name, figure in _shown(figures, experiments):
+        if not isinstance(figure, ComparisonFigure):
             continue
         one = experiments[name]
         noise = data[one.data].rates if isinstance(figure, NoiseFigure) else ()
@@ -176,11 +177,14 @@ def sensitivity_problems(
 ) -> Problems:
     """Why experiments are no variants of a base, each at its location below the figure."""
     base = experiments[figure.base]
+    shown = [(index, name) for index, name in enumerate(figure.experiments) if experiments[name].enabled]
+    if not shown:
+        return
     if not base.enabled:
         yield ("base",), f"{figure.base!r} is off; write enabled: true in it, or leave the figure out"
     if problem := _fixed_samples(base, data[base.data], training.get(base.training)):
         yield ("base",), problem.format(repr(figure.base))
-    for index, name in enumerate(figure.experiments):
+    for index, name in shown:
         found = [one.factor for one in factors(experiments[name], base, data, models, training)]
         if (experiments[name].function, _axis(experiments[name], "k")) != (base.function, _axis(base, "k")):
             yield ("experiments", index), f"{name!r} has another function or k than {figure.base!r}; use the same"
