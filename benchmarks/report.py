@@ -56,7 +56,7 @@ def write(results: Path, target: Path) -> str:
     style.save(steps_chart(fastest(steps)), results / "figures", "steps")
     style.save(large_chart(large), results / "figures", "large")
     keep_all(results, target, COMMAND)
-    page = "\n\n".join([_origin(target, steps), *_cases(fastest(steps)), _large(large)]) + "\n"
+    page = "\n\n".join([_heading(target, steps), *_cases(fastest(steps)), _large(large)]) + "\n"
     (target / "table.md").write_text(page, encoding="utf-8")
     return page
 
@@ -102,13 +102,18 @@ def slope(large: pd.DataFrame, column: str) -> float:
     return np.polyfit(np.log(far["T"]), np.log(far[column]), 1)[0]
 
 
-def _origin(target: Path, steps: pd.DataFrame) -> str:
+def origin(target: Path) -> str:
+    """The command, the commit and the machine of what is kept in a folder, in words."""
     made = json.loads((target / "manifest.json").read_text())
     changes = " with uncommitted changes" if made["uncommitted_changes"] else ""
-    machine = f"{made['machine']['processor']}, {made['machine']['cores']} cores"
+    where = f"at commit {made['commit'][:9]}{changes}" if made["commit"] else "outside of a checkout"
+    return f"`{made['command']}` {where}; {made['machine']['processor']}, {made['machine']['cores']} cores"
+
+
+def _heading(target: Path, steps: pd.DataFrame) -> str:
     software = f"torch {version('torch')}, {_jax()}"
     return (
-        f"# Measured {date.today()}\n\n`{COMMAND}` at commit {made['commit'][:9]}{changes}; {machine}; {software}. "
+        f"# Measured {date.today()}\n\n{origin(target)}; {software}. "
         f"Medians over rounds, {steps['rounds'].iloc[0]} of them. [README.md](README.md) explains the columns."
     )
 

@@ -1,6 +1,5 @@
 """Shows what the simulation of scaling laws found: tables of coverage and of verdicts, a page and two figures."""
 
-import json
 from datetime import date
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from pipeline.figures.laws import LAWS
 from pipeline.figures.parts import style
 from pipeline.statistics.law_verdict import UNDECIDED
 from pipeline.storage import write_frame
-from report import keep_all, markdown
+from report import keep_all, markdown, origin
 
 COMMAND = "make simulate"
 NOMINAL = 0.95
@@ -43,7 +42,7 @@ def write(simulated: list[pd.DataFrame], results: Path, target: Path) -> str:
     style.save(coverage_chart(covered), results / "figures", "coverage")
     style.save(power_chart(decided), results / "figures", "power")
     keep_all(results, target, COMMAND)
-    page = "\n\n".join([_origin(target), *_sections(covered, decided, judged, named)]) + "\n"
+    page = "\n\n".join([_heading(target), *_sections(covered, decided, judged, named)]) + "\n"
     (target / "table.md").write_text(page, encoding="utf-8")
     return page
 
@@ -113,14 +112,9 @@ def _grouped(simulated: list[pd.DataFrame]) -> dict[str, list[pd.DataFrame]]:
     return kinds
 
 
-def _origin(target: Path) -> str:
-    made = json.loads((target / "manifest.json").read_text())
-    changes = " with uncommitted changes" if made["uncommitted_changes"] else ""
-    machine = f"{made['machine']['processor']}, {made['machine']['cores']} cores"
-    return (
-        f"# Simulated {date.today()}\n\n`{COMMAND}` at commit {made['commit'][:9]}{changes}; {machine}. "
-        "[README.md](README.md) says what was simulated and what it means."
-    )
+def _heading(target: Path) -> str:
+    explained = "[README.md](README.md) says what was simulated and what it means."
+    return f"# Simulated {date.today()}\n\n{origin(target)}. {explained}"
 
 
 def _sections(covered: pd.DataFrame, decided: pd.DataFrame, judged: pd.DataFrame, named: pd.DataFrame) -> list[str]:

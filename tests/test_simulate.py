@@ -1,5 +1,7 @@
 """The simulation of the statistics: many tables at once have the intervals that each has alone."""
 
+import os
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +13,8 @@ from pipeline.statistics.joint_model import Model
 from pipeline.statistics.law_evidence import fit_free, open_shapes, overdispersion
 from pipeline.statistics.maximum_likelihood import fit
 from pipeline.statistics.profile_likelihood import Candidate, interval
+from pipeline.storage import read_frame
+from running import ROOT
 
 REPETITIONS = range(2, 4)
 
@@ -68,3 +72,41 @@ def test_a_law_that_is_named_where_there_is_none_counts():
     rows = pd.DataFrame([simulate.Condition("no_size", "log")._asdict()] * 4)
     named = simulate_report.laws_named(rows.assign(verdict=["undecided", "log", "power", "undecided"]))
     assert named[["truth", "named", "repetitions"]].values.tolist() == [["log", 0.5, 4]]
+
+
+def covered(kind: str, interval: str, quantity: str, lows: list[float | None]) -> pd.DataFrame:
+    """Repetitions of a condition whose truth is 2, with the lower ends of their intervals; the upper is open."""
+    condition = simulate.Condition(kind, "log")._asdict()
+    rows = [condition | {"repetition": number, "low": low} for number, low in enumerate(lows)]
+    return pd.DataFrame(rows).assign(interval=interval, quantity=quantity, true=2.0, estimate=2.5, high=None)
+
+
+def test_the_page_and_the_figures_are_kept(tmp_path):
+    """From the published verdicts, whose table is made again, and from made intervals."""
+    published = ROOT / "docs/results/statistics"
+    judged = read_frame(published / "judged.parquet")
+    nowhere = pd.DataFrame([simulate.Condition("no_size", "log")._asdict()] * 4)
+    nowhere = nowhere.assign(verdict=["log", *["undecided"] * 3])
+    intervals = [
+        covered("coverage", "profile", "a", [1.0, 1.5, 3.0, None]),
+        covered("bootstrap", "case", "a", [1.0, 3.0]),
+        covered("single_T", "joint", "n(100)", [1.0]),
+        covered("single_T", "alone", "n(100)", [3.0]),
+    ]
+    page = simulate_report.write([*intervals, judged, nowhere], tmp_path / "results", tmp_path / "kept")
+    assert (tmp_path / "kept/table.md").read_text(encoding="utf-8") == page
+    assert "`make simulate` outside of a checkout; " in page, "so for a project that was downloaded without git"
+    assert {path.name for path in (tmp_path / "kept").iterdir()} | {"README.md"} == set(os.listdir(published))
+    pd.testing.assert_frame_equal(
+        read_frame(tmp_path / "kept/verdicts.parquet"), read_frame(published / "verdicts.parquet")
+    )
+    levels = "## Levels of the tests, nominally 0.05"
+    assert page.partition(levels)[2] == (published / "table.md").read_text(encoding="utf-8").partition(levels)[2]
+    rates = read_frame(tmp_path / "kept/coverage.parquet").set_index(["kind", "interval"])["coverage"]
+    assert rates.to_dict() == {
+        ("coverage", "profile"): 0.75,
+        ("bootstrap", "case"): 0.5,
+        ("single_T", "joint"): 1,
+        ("single_T", "alone"): 0,
+    }
+    assert read_frame(tmp_path / "kept/no_size.parquet")["named"].tolist() == [0.25]
