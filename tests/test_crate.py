@@ -9,6 +9,8 @@ import pytest
 from rocrate.rocrate import ROCrate
 
 from pipeline.commands.crate import PAPER, write
+from pipeline.provenance import commit
+from running import ROOT
 
 
 @pytest.fixture
@@ -27,7 +29,8 @@ def results(tmp_path):
 
 
 def test_every_result_is_described_with_what_made_it(results):
-    entities = {one["@id"]: one for one in json.loads(write(results, "make paper").read_text())["@graph"]}
+    path = write(results, "make paper", results.parent)
+    entities = {one["@id"]: one for one in json.loads(path.read_text())["@graph"]}
     table = entities["tables/runs.parquet"]
     assert table["sha256"] == hashlib.sha256(b"tables/runs.parquet").hexdigest()
     assert table["contentSize"] == "19"
@@ -49,6 +52,12 @@ def test_the_description_is_read_back_and_repeats(results):
         "tables/runs.parquet",
         "figures/laws.svg",
     }
+
+
+def test_the_version_is_that_of_the_code_wherever_the_results_are(results, tmp_path):
+    assert f'"version": "{commit(ROOT)}"' in write(results, "make paper").read_text() or not commit(ROOT)
+    (tmp_path / ".git").rename(tmp_path / "elsewhere")
+    assert "version" not in write(results, "make paper", results).read_text(), "so for a download without git"
 
 
 def test_nothing_to_describe_is_an_error(tmp_path):

@@ -14,6 +14,7 @@ from pathlib import Path
 from rocrate.model.contextentity import ContextEntity
 from rocrate.rocrate import ROCrate
 
+from pipeline.commands.shared import ROOT
 from pipeline.provenance import PACKAGES, commit
 
 PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
@@ -32,12 +33,13 @@ FORMATS = {
 DESCRIBED = ("config.yaml", "summary.txt", "claims.*", "index.html", "tables/*.parquet", "figures/*")
 
 
-def write(results: Path, command: str) -> Path:
+def write(results: Path, command: str, checkout: Path = ROOT) -> Path:
     """Writes the description and returns its path.
 
     Args:
-        results: the results folder of a finished workflow, in the checkout that made it.
+        results: the results folder of a finished workflow.
         command: the command that made the results.
+        checkout: a folder inside the checkout whose code made them; if it is in none, no version is told.
 
     Raises:
         FileNotFoundError: there is nothing to describe.
@@ -69,7 +71,9 @@ def write(results: Path, command: str) -> Path:
         crate.add_file(dest_path=path.relative_to(results).as_posix(), properties=_properties(path)) for path in files
     ]
     configs = [one for one in described if one.id == "config.yaml"]
-    software = {"@type": "SoftwareApplication", "name": "sparse-attention-pipeline", "version": commit(results)}
+    software = {"@type": "SoftwareApplication", "name": "sparse-attention-pipeline"}
+    if made_by := commit(checkout):
+        software["version"] = made_by
     requirements = [f"{name} {version(name)}" for name in PACKAGES]
     instrument = crate.add(ContextEntity(crate, "#pipeline", software | {"softwareRequirements": requirements}))
     action = {"@type": "CreateAction", "name": command, "endTime": ended}
