@@ -1,7 +1,7 @@
 # Each target is one command from a fresh clone.
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-RUN = snakemake --cores all $(IN)
+RUN = snakemake --cores all
 # Of run, forecast, watch, report, figures, stale and profile: make stale CONFIG=config/quick.yaml, or of several files,
 # each laid over those before it: make stale CONFIG="config/config.yaml my-changes.yaml"
 CONFIG ?= config/config.yaml
@@ -31,17 +31,17 @@ env: .venv/installed
 	touch $@
 
 quick: env
-	$(RUN) --configfile config/quick.yaml
+	$(RUN) $(IN) --configfile config/quick.yaml
 
 paper: env
-	$(RUN)
+	$(RUN) $(IN)
 
 smoke: env
-	$(RUN) --configfile config/smoke.yaml
+	$(RUN) $(IN) --configfile config/smoke.yaml
 
 # make run CONFIG=my.yaml: checks a config, says how long it will take, and runs it; make forecast stops before the run
 run: forecast
-	$(RUN) --configfile $(CONFIG)
+	$(RUN) $(IN) --configfile $(CONFIG)
 
 forecast: env
 	@PYTHONPATH=src python -m pipeline.commands.forecast $(CONFIG)

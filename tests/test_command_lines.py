@@ -81,6 +81,12 @@ def test_without_results_it_says_how_to_make_them(folder, command):
     assert run.stderr == f"no finished results here; run: snakemake --cores all --configfile {' '.join(configs)}\n"
 
 
+def test_make_works_in_a_folder_of_ones_own_whatever_runs_it():
+    words = ["run", "RUN=snakemake --cores 1", "DIRECTORY=my-run", "CONFIG=my.yaml"]
+    shown = subprocess.run(["make", "--dry-run", *words], cwd=ROOT, capture_output=True, text=True).stdout
+    assert "\nsnakemake --cores 1 --directory my-run --configfile my.yaml\n" in shown
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

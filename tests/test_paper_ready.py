@@ -72,6 +72,12 @@ def test_text_is_drawn_whatever_fonts_the_machine_has(tmp_path):
     assert all(template.font.endswith(", serif") for template in TEMPLATES.values())
 
 
+def test_without_figures_the_command_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["paper_ready", "--results", str(tmp_path)])
+    with pytest.raises(SystemExit, match=rf"^{tmp_path}/figures holds no figures; run snakemake first$"):
+        main()
+
+
 def test_of_a_damaged_figure_the_command_says_which(tmp_path, monkeypatch):
     style.save(chart(), tmp_path / "figures", "figure")
     torn = tmp_path / "figures/figure.vl.json"

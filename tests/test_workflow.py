@@ -178,6 +178,20 @@ def test_a_deleted_file_is_made_again_with_what_follows(copy):
         pd.testing.assert_frame_equal(read_frame(copy / "results/tables" / name), table)
 
 
+def test_a_damaged_ledger_and_damaged_figures_are_made_again(copy):
+    damaged = ["claims.json", "figures/learners.svg", "figures/noise.vl.json"]
+    whole = {name: (copy / "results" / name).read_bytes() for name in damaged}
+    for name, content in whole.items():
+        (copy / "results" / name).write_bytes(content[:-20])
+    run = snakemake(copy, "--configfile", str(SMOKE))
+    assert run.returncode == 0, run.stderr[-3000:]
+    made = re.findall(r"Finished jobid: .*Rule: (\w+)", run.stderr)
+    assert sorted(made) == ["all", "claims", "figure_learners", "figure_noise", "page", "summary"]
+    for name, content in whole.items():
+        assert f"results/{name} is damaged: renamed to {Path(name).name}.damaged, and made again" in run.stderr
+        assert (copy / "results" / name).read_bytes() == content
+
+
 def test_adaptive_rounds_go_on_where_they_stopped_and_repeat_in_another_folder(finished, tmp_path):
     last = [ROUND.format(2, size) for size in (1, 2)]
     first = ["results/designs/small/and/tiny/short/k3/T12/round2.parquet", ROUND.format(2, 1)]

@@ -175,7 +175,7 @@ def sensitivity_problems(
     models: Mapping[str, Section],
     training: Mapping[str, Training],
 ) -> Problems:
-    """Why experiments are no variants of a base, each at its location below the figure."""
+    """Why experiments that are on are no variants of a base, each at its location below the figure."""
     base = experiments[figure.base]
     shown = [(index, name) for index, name in enumerate(figure.experiments) if experiments[name].enabled]
     if not shown:

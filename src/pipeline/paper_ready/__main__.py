@@ -18,8 +18,6 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=Path("results"))
     parser.add_argument("--template", choices=TEMPLATES, default="icml")
     given = parser.parse_args()
-    if not [*given.results.glob(f"figures/*{SUFFIX}")]:
-        raise SystemExit(f"{given.results}/figures holds no figures; run snakemake first")
     try:
         write(given.results, given.template)
     except (OSError, TornFileError) as error:
@@ -35,11 +33,14 @@ def write(results: Path, template: str) -> None:
 
     Raises:
         TornFileError: a figure's specification or the table is damaged.
-        OSError: a file cannot be read or written.
+        OSError: there are no figures, or a file cannot be read or written.
     """
+    specifications = sorted(results.glob(f"figures/*{SUFFIX}"))
+    if not specifications:
+        raise FileNotFoundError(f"{results}/figures holds no figures; run snakemake first")
     folder = results / "paper_ready" / template
     folder.mkdir(parents=True, exist_ok=True)
-    for one in sorted(results.glob(f"figures/*{SUFFIX}")):
+    for one in specifications:
         size = render(one, TEMPLATES[template], folder)
         problems = [word for word, true in (("small", size.labels < SMALL), ("tall", size.height > TALL)) if true]
         note = f"; {' and '.join(problems)}: show fewer panels" if problems else ""
